@@ -1,0 +1,1 @@
+"""Detection of personal data and secrets, keyed pseudonyms, and their restoration."""

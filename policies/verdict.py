@@ -1,0 +1,55 @@
+"""What a policy says of an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Code = Literal[
+    "retry_budget_exhausted",
+    "tool_not_allowed",
+    "tool_arguments_refused",
+    "egress_host_refused",
+    "egress_budget_exhausted",
+    "spend_budget_exhausted",
+    "context_budget_exhausted",
+    "time_budget_exhausted",
+    "approval_denied",
+    "approval_timed_out",
+    "sensitive_data_refused",
+    "route_refused",
+    "unreadable_body",
+    "policy_failed",
+    "recording_unavailable",
+    "ledger_unavailable",
+]
+CODES: tuple[Code, ...] = get_args(Code)
+"""Stable machine codes of refusals: clients, dashboards and scorers match on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """`message` says which rule, why, and what would be allowed, in a sentence that a model can read."""
+
+    code: Code
+    rule: str
+    message: str
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DropTools:
+    """Take these tools out of the list that the model is offered; the rest goes on byte for byte."""
+
+    rule: str
+    names: frozenset[str]
+    message: str
+
+
+ALLOW = Allow()
+Verdict = Allow | DropTools | Refuse

@@ -1,0 +1,76 @@
+"""What policies judge: frozen facts about a trajectory, free of any vendor's JSON.
+
+An event is judged before what it tells of is let through, except `AttemptEnded`, which settles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+End = Literal["complete", "failed", "cut", "aborted", "refused"]
+"""How an attempt ended. complete: the upstream's whole reply reached its end (any status below 400);
+failed: an error status, or no reply at all; cut: the reply broke off before its end; aborted: the client
+went away first; refused: policy ended it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAsked:
+    """An agent asks a model. `digest` is that of the canonical JSON body, equal for retries of one operation."""
+
+    trajectory: str
+    upstream: str
+    host: str
+    model: str
+    digest: str
+    body_bytes: int
+    tools: tuple[str, ...] = ()
+    forced_tool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAsked:
+    """An agent calls a tool over HTTP. `upstream` is None for a host that the configuration does not name.
+
+    `tool` is the name that an allowlist knows the call by, `arguments` the raw body or query text.
+    """
+
+    trajectory: str
+    upstream: str | None
+    host: str
+    tool: str
+    digest: str
+    body_bytes: int
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallProposed:
+    """A model's reply proposes a tool call. `arguments` is None while they are still arriving."""
+
+    trajectory: str
+    name: str
+    call_id: str = ""
+    arguments: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BytesMoved:
+    """Payload bytes are about to cross: `sent` towards the upstream, `received` towards the agent."""
+
+    trajectory: str
+    host: str
+    sent: int = 0
+    received: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt is over; budgets settle and the retry rule learns whether the same body is a retry next time."""
+
+    trajectory: str
+    digest: str
+    end: End
+
+
+Event = ModelAsked | ToolAsked | CallProposed | BytesMoved | AttemptEnded

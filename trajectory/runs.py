@@ -1,0 +1,130 @@
+"""A run of a task on a candidate: what was asked of the cage, what was read back, and what the checks said.
+
+Replay writes these, scoring reads them; the two meet only here. 1 MB = 1024 * 1024 bytes throughout, as in
+cgroups.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Fidelity = Literal["exact", "canonical", "pooled", "simulated", "live", "missing"]
+KillCause = Literal[
+    "memory",
+    "cpu_time",
+    "wall_time",
+    "egress_budget",
+    "retry_budget",
+    "cancelled",
+]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(Frozen):
+    """Limits of one run; None means not limited."""
+
+    memory_mb: float | None = None
+    cpu_s: float | None = None
+    wall_s: float | None = None
+    egress_mb: float | None = None
+    max_retries: int | None = None
+
+
+class Certificate(Frozen):
+    """For one run: limits asked, limits applied (read back), peaks, kill cause. Without a valid one, no score.
+
+    `peak_memory_mb` is the sampled sum over the process tree (PSS near the limit, RSS below);
+    `largest_process_mb` is `ru_maxrss` afterwards, the largest single process. `notes` holds what else was set
+    (runtime heap hints) or could not be enforced at this grade.
+    """
+
+    grade: Literal["portable", "namespaces", "container", "none"]
+    asked: Limits
+    applied: Limits
+    peak_memory_mb: float | None = None
+    largest_process_mb: float | None = None
+    cpu_s: float | None = None
+    wall_s: float | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    kill_cause: KillCause | None = None
+    kill_evidence: str = ""
+    stderr_tail: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        """Each limit that was asked for was really applied."""
+        asked = self.asked.model_dump(exclude_none=True)
+        applied = self.applied.model_dump(exclude_none=True)
+        return all(applied.get(name) == value for name, value in asked.items())
+
+
+class CheckResult(Frozen):
+    """One check of a run. `passed` is None where the check itself could not decide; then it is unknown."""
+
+    kind: Literal["label", "command", "expected_answer"]
+    passed: bool | None
+    evidence: str
+
+
+class Candidate(Frozen):
+    """A model under test. `name` is how reports call it; `parameters` are set in each request, and shown."""
+
+    name: str
+    upstream: str
+    model: str
+    parameters: dict[str, float | int | str | bool] = {}
+
+
+class Served(Frozen):
+    """One tool result of a replay and how it came about."""
+
+    tool: str
+    arguments: str
+    fidelity: Fidelity
+    note: str = ""
+
+
+class Run(Frozen):
+    """One trial of one task on one candidate. `status` finished means that it ended by itself or by a limit."""
+
+    id: str
+    bakeoff: str
+    task: str
+    candidate: Candidate
+    trial: int
+    seed: int
+    fingerprint: str
+    mode: Literal["agent", "closed_loop"]
+    status: Literal["finished", "harness_error"]
+    started_at: float
+    duration_s: float
+    trajectory: str
+    certificate: Certificate
+    checks: tuple[CheckResult, ...] = ()
+    answer: str | None = None
+    served: tuple[Served, ...] = ()
+    error: str = ""
+
+
+class Bakeoff(Frozen):
+    """Candidates x tasks x trials. `fingerprint_parts` names each thing that must be equal, with its digest."""
+
+    id: str
+    created_at: float
+    candidates: tuple[Candidate, ...]
+    tasks: tuple[str, ...]
+    trials: int
+    seed: int
+    fingerprint: str
+    fingerprint_parts: dict[str, str]
+    reference: str | None = None
+    """Name of the candidate that the recorded production runs stand for, if they are scored beside the others."""
+    weights: dict[str, float] = {}
+    constraints: dict[str, object] = {}
