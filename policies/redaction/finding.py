@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Characters `start` to `end` (exclusive) of a text hold a value of `kind` (EMAIL, CARD, IBAN, SSN, IP, PHONE, …)."""
+    """Characters `start` to `end` (exclusive) of a text hold a value of `kind` (EMAIL, CARD, PHONE, …)."""
 
     start: int
     end: int
