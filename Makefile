@@ -1,7 +1,7 @@
-# Thin on purpose: each target calls one script or one command of .venv. `make setup` makes .venv; the other
-# targets call it first, and it does nothing when the lock file that .venv was made from has not changed.
+# Thin on purpose: each target calls one script or one command of .venv. `make setup` makes .venv; the other targets
+# call it first, and it does nothing while the lock file that .venv was made from stays the same.
 
-.PHONY: setup demo test check bench docs lock help
+.PHONY: help setup demo test check bench docs lock
 
 help:
 	@echo "make demo    install everything, then the main job, offline: agent, record, bake-off, report"
@@ -9,9 +9,30 @@ help:
 	@echo "make check   lint, format, types, one-way imports, documents"
 	@echo "make bench   measure the proxy beside a direct connection and a bare one; writes bench/out/*.json"
 	@echo "make docs    write docs/reference from the code"
-	@echo "make setup   install only: makes .venv with .venv/bin/ironcage in it"
+	@echo "make setup   install only: .venv, with .venv/bin/ironcage in it"
 	@echo "make lock    pin the dependencies anew (needs uv)"
 
 setup:
 	@scripts/setup
 
+demo: setup
+	@.venv/bin/python examples/support_desk/demo.py
+
+test: setup
+	.venv/bin/pytest $(ARGS)
+
+check: setup
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python scripts/docs.py --check
+
+bench: setup
+	.venv/bin/python bench/run.py $(ARGS)
+
+docs: setup
+	.venv/bin/python scripts/docs.py
+
+lock:
+	@scripts/lock $(ARGS)
