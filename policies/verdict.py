@@ -34,12 +34,17 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """`message` says which rule, why, and what would be allowed, in a sentence that a model can read."""
+    """`message` says which rule, why, and what would be allowed, in a sentence that a model can read.
+
+    `ending` is how a model route is to say no: the route's native error, or a well-formed reply whose text is
+    `message` (the only refusal that stops every client). Other routes always answer with the error.
+    """
 
     code: Code
     rule: str
     message: str
     subject: str = ""
+    ending: Literal["error", "final_message"] = "error"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,157 @@
+"""The engine: shows an event to the rules that care and makes one verdict of theirs. It never raises.
+
+1. The first refusal wins; what other rules reserved for the refused operation is given back.
+2. A rule that raises, or answers with something that is no verdict, refuses (policy_failed).
+3. A ledger that cannot be reached refuses (ledger_unavailable).
+4. Messages and logs of failures hold no value from the event: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Sequence
+from typing import get_args
+
+from policies.ledger import Ledger
+from policies.rule import Rule
+from policies.verdict import ALLOW, Allow, DropTools, Refuse, Verdict
+from trajectory.errors import StoreError
+from trajectory.events import AttemptEnded, Event, ModelAsked, ToolAsked
+
+logger = logging.getLogger(__name__)
+
+EVENTS: tuple[type[Event], ...] = get_args(Event)
+_ASKS = (ModelAsked, ToolAsked)
+
+
+class Engine:
+    """Judges events by `rules`, asked in their order. Safe to use from several threads if the ledger is."""
+
+    def __init__(self, rules: Sequence[Rule], ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._rules: dict[type[Event], tuple[Rule, ...]] = {
+            kind: tuple(rule for rule in rules if kind in rule.events) for kind in EVENTS
+        }
+        self._unsettled: list[AttemptEnded] = []
+
+    def judge(self, event: Event) -> Verdict:
+        """What all rules together say of `event`. Reserves budgets where the answer is not a refusal."""
+        rules = self._rules.get(type(event))
+        if rules is None:
+            return Refuse("policy_failed", "engine", "Policy cannot judge this kind of event, so it is refused.")
+        if self._unsettled and isinstance(event, _ASKS) and not self._caught_up():
+            return _unavailable("engine")
+        if len(rules) == 1:  # the path of stream chunks: nothing to merge, nothing to give back
+            return _answer(rules[0], event, self._ledger)
+        return self._judge_by_all(rules, event)
+
+    def settle(self, event: AttemptEnded) -> None:
+        """Tell the rules that an attempt is over. If the ledger cannot be reached now, it is told later.
+
+        Until it has been told, new asks are refused: a failure that was never noted would be a free retry.
+        """
+        for rule in self._rules[AttemptEnded]:
+            answer = _answer(rule, event, self._ledger)
+            if isinstance(answer, Refuse) and answer.code == "ledger_unavailable":
+                self._unsettled.append(event)
+                return
+
+    def _judge_by_all(self, rules: tuple[Rule, ...], event: Event) -> Verdict:
+        ledger = _Reservations(self._ledger)
+        drops: list[DropTools] = []
+        for rule in rules:
+            verdict = _answer(rule, event, ledger)
+            if isinstance(verdict, Refuse):
+                ledger.give_back()
+                return verdict
+            if isinstance(verdict, DropTools):
+                drops.append(verdict)
+        return _merged(drops) if drops else ALLOW
+
+    def _caught_up(self) -> bool:
+        waiting, self._unsettled = self._unsettled, []
+        for event in waiting:
+            self.settle(event)  # an event that fails again is back in the list
+        return not self._unsettled
+
+
+class _Reservations:
+    """A ledger that remembers what one event reserved, so that a refusal can give it back."""
+
+    __slots__ = ("_ledger", "_taken")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._taken: list[tuple[str, int]] = []
+
+    def reserve(self, account: str, amount: int, limit: int) -> bool:
+        granted = self._ledger.reserve(account, amount, limit)
+        if granted:
+            self._taken.append((account, amount))
+        return granted
+
+    def release(self, account: str, amount: int) -> None:
+        self._ledger.release(account, amount)
+
+    def total(self, account: str) -> int:
+        return self._ledger.total(account)
+
+    def note_end(self, trajectory: str, digest: str, failed: bool) -> None:
+        self._ledger.note_end(trajectory, digest, failed)
+
+    def failed_before(self, trajectory: str, digest: str) -> bool:
+        return self._ledger.failed_before(trajectory, digest)
+
+    def give_back(self) -> None:
+        """Release all that was taken. Where that fails it stays taken: the safe side of a budget."""
+        for account, amount in self._taken:
+            try:
+                self._ledger.release(account, amount)
+            except Exception as error:  # the refusal stands whatever the ledger does
+                _log_failure("engine", error)
+        self._taken.clear()
+
+
+def _answer(rule: Rule, event: Event, ledger: Ledger) -> Verdict:
+    """The verdict of one rule; its failure is a refusal. One of the three broad `except`s of the house."""
+    try:
+        verdict: object = rule.judge(event, ledger)
+    except StoreError as error:
+        _log_failure(rule.name, error)
+        return _unavailable(rule.name)
+    except Exception as error:  # doubt refuses
+        _log_failure(rule.name, error)
+        return _failed(rule.name)
+    if verdict is ALLOW:
+        return ALLOW
+    if isinstance(verdict, Allow | Refuse) or (isinstance(verdict, DropTools) and isinstance(event, ModelAsked)):
+        return verdict
+    logger.error("rule %s answered %s to %s", rule.name, type(verdict).__name__, type(event).__name__)
+    return _failed(rule.name)
+
+
+def _failed(rule: str) -> Refuse:
+    message = f"The rule {rule} failed while it judged this, so it is refused. The proxy's log says where."
+    return Refuse("policy_failed", rule, message)
+
+
+def _unavailable(rule: str) -> Refuse:
+    message = f"The ledger that the rule {rule} checks budgets against cannot be reached, so this is refused."
+    return Refuse("ledger_unavailable", rule, message)
+
+
+def _merged(drops: Sequence[DropTools]) -> DropTools:
+    if len(drops) == 1:
+        return drops[0]
+    return DropTools(
+        rule=", ".join(dict.fromkeys(drop.rule for drop in drops)),
+        names=frozenset().union(*(drop.names for drop in drops)),
+        message=" ".join(dict.fromkeys(drop.message for drop in drops)),
+    )
+
+
+def _log_failure(rule: str, error: Exception) -> None:
+    """The class of the error and where it was raised; not its text, which may quote what was judged."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("rule %s raised %s\n%s", rule, type(error).__name__, where)

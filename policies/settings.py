@@ -1,0 +1,56 @@
+"""The `policies:` section of ironcage.yaml: how the limits of the constraints file are applied."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from policies.constraints import HostList, Section
+from policies.redaction.settings import RedactionSettings
+
+
+class RetrySettings(Section):
+    """What happens when constraints.max_retries is spent."""
+
+    on_exhausted: Literal["refuse", "final_message"] = Field(
+        default="refuse",
+        description="refuse: the native error of the route; final_message: a well-formed reply whose text says that "
+        "policy ended the run, which stops clients that repeat on every error.",
+    )
+
+
+class ToolSettings(Section):
+    """What happens to tools beyond constraints.allowed_tools."""
+
+    offered: Literal["filter", "refuse"] = Field(
+        default="filter",
+        description="A request that offers such tools: filter takes them out of it, refuse refuses it.",
+    )
+
+
+class EgressSettings(Section):
+    """What may be reached, and what counts as egress."""
+
+    hosts: HostList | None = Field(
+        default=None,
+        description="Hosts that may be reached beside the configured upstreams: example.com, *.example.com (names "
+        "below it) or *, each with an optional :port.",
+    )
+    count: Literal["both", "sent"] = Field(
+        default="both",
+        description="What counts against constraints.network_egress_limit_mb: bytes sent and received, or only sent.",
+    )
+
+
+class PolicySettings(Section):
+    """How policies are applied; the limits themselves stand in the constraints file."""
+
+    retries: RetrySettings = Field(default=RetrySettings(), description="What happens when the retry budget is spent.")
+    tools: ToolSettings = Field(default=ToolSettings(), description="What happens to tools beyond the allowlist.")
+    egress: EgressSettings = Field(
+        default=EgressSettings(), description="What may be reached, and what counts as egress."
+    )
+    redaction: RedactionSettings | None = Field(
+        default=None, description="Masking of personal data; off if absent, on with its defaults if written as {}."
+    )
