@@ -29,7 +29,7 @@ class PostponedPackage(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or self.__spec__ is None:
             raise AttributeError(name)
-        self.__class__ = ModuleType
+        self.__class__ = ModuleType  # type: ignore[assignment]
         self.__spec__.loader.loader.exec_module(self)  # type: ignore[union-attr]
         return getattr(self, name)
 
@@ -63,15 +63,16 @@ def load() -> ModuleType:
     left_out = [name for name in NOT_NEEDED if name not in sys.modules]
     collecting = gc.isenabled()
     gc.disable()  # the import creates many objects and no garbage
-    sys.meta_path.insert(0, PostponingFinder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, PostponingFinder)
     sys.modules.update(dict.fromkeys(left_out))  # type: ignore[arg-type]  # None: ImportError for who asks
     try:
         openai = importlib.import_module("openai")
-        importlib.import_module("openai.resources.chat.completions")
+        for needed in ("openai.resources.chat.completions", "httpcore2"):  # else imported at the first call, in full
+            importlib.import_module(needed)
     finally:
         for name in left_out:
             sys.modules.pop(name, None)
-        sys.meta_path.remove(PostponingFinder)  # type: ignore[arg-type]
+        sys.meta_path.remove(PostponingFinder)
         gc.freeze()
         if collecting:
             gc.enable()

@@ -171,7 +171,7 @@ def main() -> int:
     parser.add_argument("--task", required=True, choices=bench.tasks())
     task = parser.parse_args().task
     sys.path.insert(1, str(ROOT / "examples" / "support_desk"))
-    import lean_openai
+    import lean_openai  # type: ignore[import-not-found]  # an example's module, not a package's
 
     client = lean_openai.load().OpenAI()
     model = os.environ.get("MEDAGENT_MODEL", bench.MODELS["fable5"])
