@@ -6,7 +6,7 @@ or is broken, never an error of the database library.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 from trajectory.record import Attempt
@@ -20,11 +20,17 @@ class Store(Protocol):
     def append(self, attempts: Sequence[Attempt]) -> None:
         """Write all of `attempts` in one transaction: when this returns, they survive at the store's durability.
 
-        An operation's trajectory comes into being with its first attempt.
+        An operation's trajectory comes into being with its first attempt. An attempt whose id is known replaces
+        the one before: appending again after an error is safe.
         """
 
-    def launched(self, trajectory: str, launch: Launch, *, task: str | None = None, source: str = "live") -> None:
-        """Note how a trajectory's agent was started; the trajectory comes into being if it is new. Last one wins."""
+    def launched(
+        self, trajectory: str, launch: Launch | None, *, task: str | None = None, source: str = "live"
+    ) -> None:
+        """Note how a trajectory's agent was started; the trajectory comes into being if it is new. Last one wins.
+
+        A None for `launch` or `task` leaves what is known of it.
+        """
 
     def label(self, trajectory: str, label: OutcomeLabel | None, evidence: str) -> None:
         """Say that a recorded run passed or failed (None: take it back). StoreError if there is no such trajectory."""
@@ -37,8 +43,17 @@ class Store(Protocol):
     def trajectory(self, trajectory: str) -> Trajectory:
         """Steps in the order in which they began. StoreError if there is no such trajectory."""
 
+    def attempts(self, trajectory: str) -> Iterator[Attempt]:
+        """All attempts with their bodies as they were written, by start; equal spans share memory.
+
+        StoreError if there is no such trajectory.
+        """
+
     def body(self, attempt: str, side: Side) -> bytes | None:
-        """The exact bytes that were recorded; None if there were none (or `client_reply` did not differ)."""
+        """The exact bytes that were recorded; None if there were none (or `client_reply` did not differ).
+
+        A `client_reply` that differed by being empty is b"". StoreError if there is no such attempt.
+        """
 
     def delete(self, trajectory: str) -> None:
         """Remove a trajectory, and each span that nothing else uses. StoreError if there is no such trajectory."""
