@@ -1,0 +1,133 @@
+"""Where in a text a recogniser is worth calling, and which neighbours speak against it.
+
+Each function is one linear pass that yields short windows, so that no input can make a recogniser slow. Nothing
+spans a line end. The rules of precision come from agent traffic: model names, time-stamps, versions, identifiers,
+tables of numbers and floats are what fills it, and all of them look like personal data to a bare pattern.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+Window = tuple[int, int]
+
+_LOCAL_REVERSED = re.compile(r"[\w.+%~-]+(?:'[\w.+%~-]+)*")
+_HOST = re.compile(r"@([\w-]{1,63}(?:\.[\w-]{1,63}){1,20})")
+_MAX_LOCAL = 64
+_PYTHON_PREFIX = re.compile(r"(?<!\w)[bBuUfFrR]{1,2}'")
+
+_CARD = re.compile(r"(?<![\d])\d(?:[ -]?\d){11,18}(?![\d])")
+_CARD_WORD = re.compile(r"card|visa|mastercard|amex|maestro|discover|jcb|diners|\bcc\b|\bpan\b", re.IGNORECASE)
+_CARD_LENGTHS = {"4": {13, 16, 19}, "5": {16}, "6": {16, 17, 18, 19}, "34": {15}, "37": {15}, "35": {16}}
+_DINERS = {"30", "36", "38", "39"}
+
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,34}")
+
+_SSN_DASHED = re.compile(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])(?!\.\d)")
+_SSN_LOOSE = re.compile(r"(?<![\w.-])(?:\d{3}([ .])\d{2}\1\d{4}|\d{9}|\d{5}-\d{4}|\d{3}-\d{6})(?![\w-])(?!\.\d)")
+_SSN_WORD = re.compile(r"(?<![a-z])(?:ssns?|social[ _-]?security|itin|tin|taxpayer)(?![a-z])", re.IGNORECASE)
+
+_IPV4 = re.compile(r"(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\d)(?!\.\d)")
+_IPV6 = re.compile(
+    r"(?<![\w:.])(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F:.]*:)[0-9a-fA-F:]{3,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])"
+)
+_VERSION_BEFORE = re.compile(
+    r"(?:[A-Za-z]|[=<>~^]=?|[A-Za-z0-9]/|(?:version|release|build|ver)\.?[ \"':=]{1,4})\Z", re.IGNORECASE
+)
+_NOT_A_PERSON = re.compile(r"(?:127|0)\.|255\.(?:0|128|192|224|240|248|252|254|255)\.")
+
+
+def email_windows(text: str) -> Iterator[Window]:
+    """Local part and host around each at-sign. Of an overlong local part only the last 64 characters count."""
+    at = text.find("@")
+    while at >= 0:
+        host = _HOST.match(text, at)
+        if host is not None:
+            before = text[max(0, at - _MAX_LOCAL) : at][::-1]
+            local = _LOCAL_REVERSED.match(before)
+            if local is not None and not _is_ssh_remote(text, at, host.end()):
+                start = at - len(local.group())
+                quoted = _PYTHON_PREFIX.match(text, start)
+                start = quoted.end() if quoted else start
+                while start < at and text[start] in ".-%~+":
+                    start += 1
+                if start < at:
+                    yield start, host.end()
+        at = text.find("@", at + 1)
+
+
+def _is_ssh_remote(text: str, at: int, end: int) -> bool:
+    return text[max(0, at - 3) : at] == "git" and text[end : end + 1] in {":", "/"}
+
+
+def card_windows(text: str) -> Iterator[Window]:
+    for match in _CARD.finditer(text):
+        start, end = match.span()
+        if _joined_before(text, start) or _joined_after(text, end):
+            continue
+        digits = match.group().replace(" ", "").replace("-", "")
+        lengths = _CARD_LENGTHS.get(digits[0]) or _CARD_LENGTHS.get(digits[:2])
+        if lengths is None and digits[:2] in _DINERS:
+            lengths = {14, 16}
+        told = _CARD_WORD.search(text, max(0, start - 40), start) is not None
+        if (lengths is not None and len(digits) in lengths and (len(digits) <= 16 or told)) or told:
+            yield start, end
+
+
+def _joined_before(text: str, start: int) -> bool:
+    """Whether a number is the tail of something longer: an identifier, a float, a path."""
+    before = text[max(0, start - 2) : start]
+    if not before:
+        return False
+    if before[-1] == "." and before[:1].isdigit():
+        return True
+    return before[-1].isalnum() or before[-1] in "_-@%$\0"
+
+
+def _joined_after(text: str, end: int) -> bool:
+    after = text[end : end + 2]
+    if not after:
+        return False
+    if after[0] in ".,:" and after[1:].isdigit():
+        return after[0] == "."
+    return after[0].isalnum() or after[0] in "_-@%\0"
+
+
+def iban_windows(text: str) -> Iterator[Window]:
+    for match in _IBAN.finditer(text):
+        yield match.span()
+
+
+def ssn_windows(text: str) -> Iterator[Window]:
+    for match in _SSN_DASHED.finditer(text):
+        if text[match.start()] != "9" or _told_ssn(text, match.start()):
+            yield match.span()
+    if _SSN_WORD.search(text) is None:
+        return
+    for match in _SSN_LOOSE.finditer(text):
+        if _told_ssn(text, match.start()):
+            yield match.span()
+
+
+def _told_ssn(text: str, start: int) -> bool:
+    return _SSN_WORD.search(text, max(0, start - 40), start) is not None
+
+
+def ip_windows(text: str) -> Iterator[Window]:
+    """No loopback, unspecified or netmask addresses, which say nothing of anybody; no versions of four parts."""
+    for match in _IPV4.finditer(text) if text.count(".") >= 3 else ():
+        start, end = match.span()
+        before = text[max(0, start - 16) : start]
+        is_host = text[end : end + 1] == ":" or before.endswith("//")
+        if _NOT_A_PERSON.match(match.group()) or (_VERSION_BEFORE.search(before) and not is_host):
+            continue
+        if text[end : end + 1].isalpha() or text[end : end + 1] in {"_", "-"}:
+            continue
+        yield start, end
+    for match in _IPV6.finditer(text) if "::" in text or text.count(":") >= 7 else ():
+        address = match.group().rstrip(":") if not match.group().endswith("::") else match.group()
+        groups = [group for group in address.split(":") if group]
+        full_start = bool(groups) and len(groups[0]) == 4 and not address.startswith(":")
+        if any(map(str.isdigit, address)) and (len(groups) >= 4 or (full_start and len(groups) >= 2)):
+            yield match.start(), match.start() + len(address)

@@ -1,0 +1,97 @@
+"""Where a phone number may stand. Stricter than any phone library: agent traffic is full of other numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_EXTENSION = r"(?:[ ,;]{0,3}(?:ext\.?|extension|x)[ .:]{0,2}\d{1,6})?"
+_RUN = re.compile(rf"(?:\+|\(\+?)?\d[\d ().\-/]{{5,}}\d{_EXTENSION}", re.IGNORECASE)
+_SHAPE = re.compile(
+    r"\+\d{1,3}[ .\-/]?(?:\(\d{1,4}\)[ .\-/]?)?\d(?:[ .\-/]?\d){5,12}(?!\d)"
+    r"|(?<![\d.-])\(?\d{3}\)?[ .-]{1,2}\d{3}[.-]\d{4}(?![\d-])"
+)
+_LONGEST_RUN = 40
+_DATE = re.compile(r"(?<!\d)(?:\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{4}|\d{1,2}/\d{1,2}/\d{2})(?!\d)")
+_DOTTED = re.compile(r"(?:\+?1[ .])?\(?\d{3}\)?[. ]{1,2}\d{3}\.\d{4}")
+_WORD = re.compile(
+    r"(?:(?<![a-z])(?:tele)?(?:phone|fax)|phone(?![a-z])|(?<![a-z])(?:tel|cell|mobile|mobil|telefon|whatsapp|sms|msisdn|dial|handy)(?![a-z])"
+    r"|(?<![a-z_.])call(?:ing|ed)?(?![a-z_(.])|(?<![a-z])reach(?:ed)?[ ](?:me|us|him|her|them|you)(?![a-z]))",
+    re.IGNORECASE,
+)
+_WORD_BEFORE = 40
+_WORD_AFTER = 20
+_JOINING = "-_.:/=@#%&$\0"
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneWindow:
+    """`told`: a word near it speaks of phones. `everywhere`: written as nations other than US and Canada do."""
+
+    start: int
+    end: int
+    told: bool
+    everywhere: bool
+
+
+def phone_windows(text: str) -> Iterator[PhoneWindow]:
+    for run in _RUN.finditer(text):
+        if run.end() - run.start() <= _LONGEST_RUN:
+            pieces = _between_dates(text, run.start(), run.end())
+        else:  # a table of numbers: only what has the full shape of a phone number
+            pieces = (match.span() for match in _SHAPE.finditer(text, run.start(), run.end()))
+        for start, end in pieces:
+            window = _judged(text, start, end)
+            if window is not None:
+                yield window
+
+
+def is_plausible(text: str, start: int, end: int, *, told: bool) -> bool:
+    """Whether what the phone library took for a number is written and placed as one."""
+    number = text[start:end]
+    if "+" in number[:2]:
+        return not (text[start - 1 : start].isalnum() and start > 0)
+    if not told:
+        if number.isdigit() or ("." in number and not _DOTTED.fullmatch(number)):
+            return False
+        if number.count(" ") + number.count("-") + number.count("/") > 5:
+            return False
+    return not _joined(text, start, end, told=told)
+
+
+def _between_dates(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for date in _DATE.finditer(text, start, end):
+        yield start, date.start()
+        start = date.end()
+    yield start, end
+
+
+def _judged(text: str, start: int, end: int) -> PhoneWindow | None:
+    while start < end and text[start] in " .-/)":
+        start += 1
+    number = text[start:end].rstrip(" .-/(")
+    end = start + len(number)
+    digits = sum(map(str.isdigit, number))
+    international = "+" in number[:2]
+    if not 7 <= digits <= 30:
+        return None
+    told = _WORD.search(text, max(0, start - _WORD_BEFORE), start) is not None or (
+        _WORD.search(text, end, end + _WORD_AFTER) is not None
+    )
+    if not international and not told and (digits < 9 or digits == len(number)):
+        return None
+    everywhere = not international and (told or number[0] in "0(")
+    return PhoneWindow(start, end, told or international, everywhere)
+
+
+def _joined(text: str, start: int, end: int, *, told: bool) -> bool:
+    before, after = text[max(0, start - 1) : start], text[end : end + 2]
+    if before.isalnum() or (before and before in _JOINING and not (told and before in ":=/#.")):
+        return True
+    if not after:
+        return False
+    if after[0].isalnum():
+        return True
+    # a full stop or colon ends a sentence or a clause unless something follows at once
+    return after[0] in _JOINING and (len(after) > 1 and not after[1].isspace() and after[1] not in "\"')]}\\<")

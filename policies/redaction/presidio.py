@@ -1,0 +1,156 @@
+"""The only place that knows Presidio: its recognisers, called on short windows instead of whole texts.
+
+Presidio's own engine is not used: it wants a language model, scans the whole text with every recogniser, is
+quadratic in long texts, skips a pattern that takes too long, and logs the values that it finds. The import takes
+about a second and 100 MB, so it happens when a detector is built and not before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from policies.redaction.candidates import Window, card_windows, email_windows, iban_windows, ip_windows, ssn_windows
+from policies.redaction.finding import Finding
+from policies.redaction.phone_candidates import PhoneWindow, is_plausible, phone_windows
+from trajectory.errors import ClientError
+
+PRESIDIO_KINDS = ("EMAIL", "CARD", "IBAN", "SSN", "IP", "PHONE")
+
+_HOME_REGION = "US"
+_REGIONS = (_HOME_REGION, "GB", "DE", "FR", "IL", "IN", "BR")
+_MAX_PHONE_PARSES = 20_000
+_HOST_LABELS_TRIED = 4
+
+
+class PresidioRecognisers:
+    """Finds `kinds` (any of PRESIDIO_KINDS); findings may overlap. Building it imports Presidio."""
+
+    def __init__(self, kinds: Iterable[str]) -> None:
+        recognisers = _imported_recognisers()
+        self._finders: list[Callable[[str], Iterable[Finding]]] = []
+        gates = {
+            "EMAIL": email_windows,
+            "CARD": card_windows,
+            "IBAN": iban_windows,
+            "SSN": ssn_windows,
+            "IP": ip_windows,
+        }
+        for kind in kinds:
+            if kind == "PHONE":
+                self._finders.append(_PhoneFinder(recognisers["PHONE"]).find)
+            else:
+                self._finders.append(_WindowFinder(kind, recognisers[kind](), gates[kind]).find)
+
+    def find(self, text: str) -> list[Finding]:
+        return [finding for find in self._finders for finding in find(text)]
+
+
+class _WindowFinder:
+    def __init__(self, kind: str, recogniser: Any, windows: Callable[[str], Iterator[Window]]) -> None:
+        self._kind = kind
+        self._recogniser = recogniser
+        self._windows = windows
+        self._shorten = {"EMAIL": _shorter_hosts, "IBAN": _iban_spellings}.get(kind, _as_it_is)
+
+    def find(self, text: str) -> Iterator[Finding]:
+        for start, end in self._windows(text):
+            for spelling in self._shorten(text[start:end]):
+                results = self._recogniser.analyze(spelling, self._recogniser.supported_entities, None)
+                if results and self._kind == "IP":
+                    # Presidio's pattern stops at the :: inside an address; the window is the whole address
+                    yield Finding(start, end, self._kind)
+                elif results:
+                    yield from (Finding(start + one.start, start + one.end, self._kind) for one in results)
+                if results:
+                    break
+
+
+def _as_it_is(value: str) -> Iterator[str]:
+    yield value
+
+
+def _shorter_hosts(address: str) -> Iterator[str]:
+    """`bob@example.org.Thanks` is no address, but `bob@example.org` in it is."""
+    for _ in range(_HOST_LABELS_TRIED):
+        yield address
+        shorter = address.rpartition(".")[0]
+        if "." not in shorter.partition("@")[2]:
+            return
+        address = shorter
+
+
+def _iban_spellings(value: str) -> Iterator[str]:
+    yield value
+    if " " not in value and value.isascii():
+        yield value.upper()
+
+
+class _PhoneFinder:
+    """One region at a time, the likeliest first, until one knows the number."""
+
+    def __init__(self, recogniser_class: Any) -> None:
+        self._by_region = {region: recogniser_class(supported_regions=(region,)) for region in _REGIONS}
+
+    def find(self, text: str) -> Iterator[Finding]:
+        parsed: dict[tuple[str, bool], list[Window]] = {}
+        for window in phone_windows(text):
+            key = (text[window.start : window.end], window.everywhere)
+            if key not in parsed:
+                if len(parsed) >= _MAX_PHONE_PARSES:
+                    raise ClientError("a text holds too many numbers to be searched for phone numbers")
+                parsed[key] = self._numbers(*key)
+            yield from self._plausible(text, window, parsed[key])
+
+    def _numbers(self, text: str, everywhere: bool) -> list[Window]:
+        for region in _REGIONS if everywhere else (_HOME_REGION,):
+            found = self._by_region[region].analyze(text, ["PHONE_NUMBER"], None)
+            if found:
+                return [(result.start, result.end) for result in found]
+        return []
+
+    @staticmethod
+    def _plausible(text: str, window: PhoneWindow, numbers: list[Window]) -> Iterator[Finding]:
+        for start, end in numbers:
+            if is_plausible(text, window.start + start, window.start + end, told=window.told):
+                yield Finding(window.start + start, window.start + end, "PHONE")
+
+
+class _NoValuesInLogs(logging.Filter):
+    """Drops every record, since Presidio logs what it finds; a skipped pattern becomes an error instead of a gap."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "timed out" in str(record.msg):
+            raise ClientError("a text took too long to be searched for personal data")
+        return False
+
+
+def _imported_recognisers() -> dict[str, Any]:
+    # else tldextract asks the network for the public suffix list; read when it is imported
+    os.environ["TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS"] = ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside spaCy and its dependencies
+        import tldextract  # noqa: PLC0415
+        from presidio_analyzer import predefined_recognizers as presidio  # noqa: PLC0415
+    for name in ("presidio-analyzer", "decision_process"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(dropped, _NoValuesInLogs) for dropped in logger.filters):
+            logger.addFilter(_NoValuesInLogs())
+    # the suffix list inside the package; no cache, so nothing is written to the user's home
+    suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+    class OfflineEmailRecognizer(presidio.EmailRecognizer):
+        def validate_result(self, pattern_text: str) -> bool:
+            return bool(suffixes(pattern_text).suffix and suffixes(pattern_text).domain)
+
+    return {
+        "EMAIL": OfflineEmailRecognizer,
+        "CARD": presidio.CreditCardRecognizer,
+        "IBAN": presidio.IbanRecognizer,
+        "SSN": presidio.UsSsnRecognizer,
+        "IP": presidio.IpRecognizer,
+        "PHONE": presidio.PhoneRecognizer,
+    }
