@@ -38,9 +38,9 @@ class Limits(Frozen):
 class Certificate(Frozen):
     """For one run: limits asked, limits applied (read back), peaks, kill cause. Without a valid one, no score.
 
-    `peak_memory_mb` is the sampled sum over the process tree (PSS near the limit, RSS below);
-    `largest_process_mb` is `ru_maxrss` afterwards, the largest single process. `notes` holds what else was set
-    (runtime heap hints) or could not be enforced at this grade.
+    `peak_memory_mb` is the sampled sum over the process tree (PSS near the limit and for several processes, RSS
+    below), never less than `largest_process_mb`: `ru_maxrss` afterwards, the largest single process. `notes` holds
+    what else was set (runtime heap hints) or could not be enforced at this grade.
     """
 
     grade: Literal["portable", "namespaces", "container", "none"]
