@@ -1,0 +1,135 @@
+"""What a reader must know before quoting a number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from scoring.comparison import ALPHA, flipped
+from scoring.scorecard import CandidateRow, Caution, Pair, Ranking, RefusedRun, RunRow
+from scoring.wording import count, flip_text, percent, rests_on_faults_text
+from trajectory.runs import Bakeoff
+
+
+def find_cautions(
+    bakeoff: Bakeoff,
+    *,
+    candidates: Sequence[CandidateRow],
+    rows: Sequence[RunRow],
+    rankings: Sequence[Ranking],
+    pairs: Sequence[Pair],
+    refused: Sequence[RefusedRun],
+) -> tuple[Caution, ...]:
+    found = [*_flips(candidates, rankings), *_rests_on_faults(pairs), *_fingerprints(bakeoff, refused)]
+    expected = len(bakeoff.tasks) * bakeoff.trials
+    for row in candidates:
+        found.extend(_of_candidate(row, [r for r in rows if r.candidate == row.candidate.name], expected))
+    return (*found, *_memory_unknown(candidates), *_trajectory_missing(candidates, rows))
+
+
+def _flips(candidates: Sequence[CandidateRow], rankings: Sequence[Ranking]) -> list[Caution]:
+    """Of a flipped pair only those move that have undecided runs; the rest keep their rate."""
+    flips = flipped(rankings)
+    involved = {name for pair in flips for name in pair}
+    cautions = []
+    for row in candidates:
+        name = row.candidate.name
+        if name not in involved or not row.excluded + row.unknown_runs:
+            continue
+        others = tuple(sorted({other for pair in flips if name in pair for other in pair} - {name}))
+        numbers = {
+            f"{ranking.basis}.{measure}": float(getattr(place, measure))
+            for ranking in rankings
+            for place in ranking.places
+            if place.candidate == name
+            for measure in ("rank", "rate", "passed", "runs")
+        }
+        text = f"{flip_text(row, rankings)} It passes or is passed by {', '.join(others)}."
+        cautions.append(Caution(kind="ranking_flip", text=text, candidates=(name, *others), numbers=numbers))
+    return cautions
+
+
+def _rests_on_faults(pairs: Sequence[Pair]) -> list[Caution]:
+    return [
+        Caution(
+            kind="difference_rests_on_faults",
+            text=rests_on_faults_text(pair),
+            candidates=(pair.a, pair.b),
+            numbers={"p_all_counted": pair.all_counted.p_value, "p_as_scored": pair.as_scored.p_value},
+        )
+        for pair in pairs
+        if pair.all_counted.p_value is not None
+        and pair.as_scored.p_value is not None
+        and (pair.all_counted.p_value < ALPHA) != (pair.as_scored.p_value < ALPHA)
+    ]
+
+
+def _fingerprints(bakeoff: Bakeoff, refused: Sequence[RefusedRun]) -> list[Caution]:
+    if not refused:
+        return []
+    names = tuple(sorted({run.candidate for run in refused}))
+    text = (
+        f"{count(len(refused), 'run')} of {', '.join(names)} left out: the fingerprint differs from the bake-off's "
+        f"({bakeoff.fingerprint}), so more than the model differed."
+    )
+    return [Caution(kind="fingerprint_differs", text=text, candidates=names, numbers={"runs": float(len(refused))})]
+
+
+def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> list[Caution]:
+    found: list[Caution] = []
+
+    def add(kind: str, number: int, text: str) -> None:
+        if number > 0:
+            found.append(
+                Caution.model_validate(
+                    {
+                        "kind": kind,
+                        "text": f"{row.candidate.name}: {text}",
+                        "candidates": (row.candidate.name,),
+                        "numbers": {"runs": float(number)},
+                    }
+                )
+            )
+
+    missing, excluded, unknown = expected - row.runs, row.excluded, row.unknown_runs
+    faults = ", ".join(f"{n} {name}" for name, n in row.faults.items() if name.startswith("infra."))
+    add("runs_missing", missing, f"{missing} of {count(expected, 'planned run')} missing.")
+    bounds = " to ".join(percent(bound) for bound in row.success_bounds or ())
+    add(
+        "infra_excluded",
+        excluded,
+        f"{count(excluded, 'run')} of {row.runs} not in the success rate, being infrastructure ({faults}); "
+        f"counted either way it lies within {bounds}.",
+    )
+    add("unknown_outcomes", unknown, f"{count(unknown, 'run')} of {row.runs} without a decided check.")
+    gone = row.fidelity.get("missing", 0)
+    served = sum(row.fidelity.values())
+    add("tool_results_missing", gone, f"{gone} of {count(served, 'tool result')} missing from the tape.")
+    over = [r for r in rows if r.passed and r.limit_hit]
+    add(
+        "passed_over_limit",
+        len(over),
+        f"{count(len(over), 'run')} passed the checks although a limit was hit ({', '.join(r.run for r in over[:5])}"
+        f"{', …' if len(over) > 5 else ''}): counted as passed, and penalised.",
+    )
+    return found
+
+
+def _memory_unknown(candidates: Sequence[CandidateRow]) -> list[Caution]:
+    lacking = {row.candidate.name: len(row.runs_without_memory) for row in candidates if row.runs_without_memory}
+    return _gathered("memory_unknown", lacking, "Efficiency and score are unknown: no record of peak memory for")
+
+
+def _trajectory_missing(candidates: Sequence[CandidateRow], rows: Sequence[RunRow]) -> list[Caution]:
+    lost = Counter(row.candidate for row in rows if row.measures.operations is None)
+    missing = {row.candidate.name: n for row in candidates if (n := lost[row.candidate.name])}
+    return _gathered("trajectory_missing", missing, "No recorded trajectory for")
+
+
+def _gathered(kind: Literal["memory_unknown", "trajectory_missing"], runs: dict[str, int], said: str) -> list[Caution]:
+    """One caution for what most often concerns all candidates alike."""
+    if not runs:
+        return []
+    text = f"{said} {', '.join(f'{count(n, "run")} of {name}' for name, n in runs.items())}."
+    return [Caution(kind=kind, text=text, candidates=tuple(runs), numbers={name: float(n) for name, n in runs.items()})]

@@ -1,0 +1,63 @@
+"""Whether a run did what its task asked: passed, failed, or unknown, and what says so.
+
+Rules, first match wins:
+1. A run that the harness broke, or whose limits were not applied as asked, is not scored: unknown.
+2. A check that failed makes the run failed, whatever the others say.
+3. All checks decided and passed: passed.
+4. No check, or one that could not decide: unknown.
+
+Whether a limit was hit is another axis (see scoring/limits.py): an agent may finish its work and then be killed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from trajectory.runs import Certificate, CheckResult, Frozen, Run
+
+Label = Literal["passed", "failed", "unknown"]
+
+
+class Outcome(Frozen):
+    """`is_scored` is False where the run says nothing about the candidate, whatever its checks found."""
+
+    label: Label
+    evidence: str
+    is_scored: bool = True
+
+
+def decide(run: Run) -> Outcome:
+    if run.status == "harness_error":
+        return Outcome(label="unknown", evidence=f"not scored: harness error: {_or(run.error)}", is_scored=False)
+    if not run.certificate.is_valid:
+        evidence = f"not scored: invalid certificate: {unapplied_limits(run.certificate)}"
+        return Outcome(label="unknown", evidence=evidence, is_scored=False)
+    failed = [check for check in run.checks if check.passed is False]
+    undecided = [check for check in run.checks if check.passed is None]
+    if failed:
+        return Outcome(label="failed", evidence=_quote(failed))
+    if not run.checks:
+        return Outcome(label="unknown", evidence="the task has no check")
+    if undecided:
+        return Outcome(label="unknown", evidence=f"undecided: {_quote(undecided)}")
+    return Outcome(label="passed", evidence=_quote(run.checks))
+
+
+def unapplied_limits(certificate: Certificate) -> str:
+    """Each limit that was asked for and read back differently; empty for a valid certificate."""
+    asked = certificate.asked.model_dump(exclude_none=True)
+    applied = certificate.applied.model_dump()
+    wrong = (
+        f"{name} asked {value:g}, applied {'none' if applied[name] is None else format(applied[name], 'g')}"
+        for name, value in asked.items()
+        if applied[name] != value
+    )
+    return ", ".join(wrong)
+
+
+def _quote(checks: list[CheckResult] | tuple[CheckResult, ...]) -> str:
+    return "; ".join(f"{check.kind.replace('_', ' ')}: {_or(check.evidence)}" for check in checks)
+
+
+def _or(text: str) -> str:
+    return text.strip() or "no evidence given"

@@ -1,0 +1,121 @@
+"""From the runs of a bake-off and their trajectories to its scorecard. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from scoring.candidates import summarize
+from scoring.cautions import find_cautions
+from scoring.comparison import compare_pairs, flipped, rank
+from scoring.efficiency import Weights
+from scoring.faults import classify
+from scoring.limits import limit_hit
+from scoring.measures import measure
+from scoring.outcome import decide
+from scoring.scorecard import CandidateRow, Caution, Counting, RefusedRun, RunRow, Scorecard
+from scoring.wording import DEFINITIONS, conclusions, formulas
+from trajectory.runs import Bakeoff, Candidate, Run
+from trajectory.trajectory import Trajectory
+
+
+def score(
+    bakeoff: Bakeoff,
+    runs: Sequence[Run],
+    trajectories: Mapping[str, Trajectory],
+    weights: Weights | None = None,
+) -> Scorecard:
+    """Score every run whose fingerprint is the bake-off's; the others are listed and left out.
+
+    `trajectories` is asked for one trajectory at a time, by id, and may load lazily. `weights` default to those of
+    the bake-off. A second run of the same candidate, task and trial is left out too: the first result stands.
+    """
+    weights = weights or Weights.of(bakeoff)
+    same = [run for run in runs if run.fingerprint == bakeoff.fingerprint]
+    refused = tuple(
+        RefusedRun(run=run.id, candidate=run.candidate.name, task=run.task, fingerprint=run.fingerprint)
+        for run in runs
+        if run.fingerprint != bakeoff.fingerprint
+    )
+    first, repeated = _first_of_each(same)
+    rows = tuple(score_run(run, trajectories.get(run.trajectory)) for run in first)
+    candidates = _candidates(bakeoff, first, rows, weights)
+    rankings = rank(candidates)
+    pairs = compare_pairs(rows, [row.candidate.name for row in candidates])
+    cautions = find_cautions(bakeoff, candidates=candidates, rows=rows, rankings=rankings, pairs=pairs, refused=refused)
+    return Scorecard(
+        bakeoff=bakeoff,
+        weights=weights,
+        conclusions=conclusions(candidates, pairs, flipped(rankings)),
+        cautions=cautions + _repeats(repeated),
+        candidates=candidates,
+        rankings=rankings,
+        pairs=pairs,
+        runs=rows,
+        refused_runs=refused,
+        formulas=formulas(candidates, weights),
+        definitions=DEFINITIONS,
+    )
+
+
+def score_run(run: Run, trajectory: Trajectory | None) -> RunRow:
+    outcome = decide(run)
+    fault = classify(run, outcome, trajectory)
+    counting: Counting = "scored"
+    if not outcome.is_scored or (fault is not None and fault.excuses_candidate):
+        counting = "excluded"
+    elif outcome.label == "unknown":
+        counting = "unknown"
+    return RunRow(
+        run=run.id,
+        trajectory=run.trajectory,
+        candidate=run.candidate.name,
+        task=run.task,
+        trial=run.trial,
+        outcome=outcome,
+        fault=fault,
+        limit_hit=limit_hit(run.certificate),
+        counting=counting,
+        measures=measure(run, trajectory),
+        fidelity=dict(sorted(Counter(served.fidelity for served in run.served).items())),
+        certificate=run.certificate,
+        duration_s=run.duration_s,
+    )
+
+
+def _first_of_each(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    seen: set[tuple[str, str, int]] = set()
+    first: list[Run] = []
+    repeated: list[Run] = []
+    for run in sorted(runs, key=lambda run: (run.started_at, run.id)):
+        key = (run.candidate.name, run.task, run.trial)
+        (repeated if key in seen else first).append(run)
+        seen.add(key)
+    return first, repeated
+
+
+def _candidates(
+    bakeoff: Bakeoff, runs: Sequence[Run], rows: Sequence[RunRow], weights: Weights
+) -> tuple[CandidateRow, ...]:
+    """In the order of the bake-off; one that only its runs name (recorded production) comes first."""
+    planned = {candidate.name: candidate for candidate in bakeoff.candidates}
+    found: dict[str, Candidate] = {run.candidate.name: run.candidate for run in runs}
+    by_name: defaultdict[str, list[RunRow]] = defaultdict(list)
+    for row in rows:
+        by_name[row.candidate].append(row)
+    ordered = [*(c for name, c in found.items() if name not in planned), *bakeoff.candidates]
+    return tuple(
+        summarize(candidate, by_name[candidate.name], weights, is_reference=candidate.name == bakeoff.reference)
+        for candidate in ordered
+    )
+
+
+def _repeats(repeated: Sequence[Run]) -> tuple[Caution, ...]:
+    if not repeated:
+        return ()
+    text = (
+        f"{len(repeated)} repeated runs of the same candidate, task and trial left out; the first result stands: "
+        + ", ".join(run.id for run in repeated[:10])
+    )
+    names = tuple(sorted({run.candidate.name for run in repeated}))
+    return (Caution(kind="duplicate_run", text=text, candidates=names, numbers={"runs": float(len(repeated))}),)
