@@ -12,26 +12,32 @@ from collections.abc import Iterator
 
 Window = tuple[int, int]
 
+# A pattern that begins with plain characters lets `re` skip to them; so what must not stand before is checked after.
 _LOCAL_REVERSED = re.compile(r"[\w.+%~-]+(?:'[\w.+%~-]+)*")
 _HOST = re.compile(r"@([\w-]{1,63}(?:\.[\w-]{1,63}){1,20})")
 _MAX_LOCAL = 64
 _PYTHON_PREFIX = re.compile(r"(?<!\w)[bBuUfFrR]{1,2}'")
 
-_CARD = re.compile(r"(?<![\d])\d(?:[ -]?\d){11,18}(?![\d])")
+_CARD = re.compile(r"[0-9](?<![0-9][0-9])(?:[ -]?[0-9]){11,18}(?![0-9])")
 _CARD_WORD = re.compile(r"card|visa|mastercard|amex|maestro|discover|jcb|diners|\bcc\b|\bpan\b", re.IGNORECASE)
 _CARD_LENGTHS = {"4": {13, 16, 19}, "5": {16}, "6": {16, 17, 18, 19}, "34": {15}, "37": {15}, "35": {16}}
 _DINERS = {"30", "36", "38", "39"}
 
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,34}")
+_IBAN = re.compile(r"[0-9]{2}(?<=(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2})(?:[ -]?[A-Za-z0-9]){11,34}")
 
-_SSN_DASHED = re.compile(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])(?!\.\d)")
-_SSN_LOOSE = re.compile(r"(?<![\w.-])(?:\d{3}([ .])\d{2}\1\d{4}|\d{9}|\d{5}-\d{4}|\d{3}-\d{6})(?![\w-])(?!\.\d)")
+_SSN_DASHED = re.compile(r"[0-9](?<![\w.-][0-9])[0-9]{2}-[0-9]{2}-[0-9]{4}(?![\w-])(?!\.[0-9])")
+_SSN_LOOSE = re.compile(
+    r"[0-9](?<![\w.-][0-9])"
+    r"(?:[0-9]{2}([ .])[0-9]{2}\1[0-9]{4}|[0-9]{8}|[0-9]{4}-[0-9]{4}|[0-9]{2}-[0-9]{6})"
+    r"(?![\w-])(?!\.[0-9])"
+)
 _SSN_WORD = re.compile(r"(?<![a-z])(?:ssns?|social[ _-]?security|itin|tin|taxpayer)(?![a-z])", re.IGNORECASE)
 
-_IPV4 = re.compile(r"(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\d)(?!\.\d)")
+_IPV4 = re.compile(r"[0-9](?<![0-9.][0-9])[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![0-9])(?!\.[0-9])")
 _IPV6 = re.compile(
     r"(?<![\w:.])(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F:.]*:)[0-9a-fA-F:]{3,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])"
 )
+_TWO_COLONS = re.compile(r":[0-9a-fA-F]{0,4}:")
 _VERSION_BEFORE = re.compile(
     r"(?:[A-Za-z]|[=<>~^]=?|[A-Za-z0-9]/|(?:version|release|build|ver)\.?[ \"':=]{1,4})\Z", re.IGNORECASE
 )
@@ -96,15 +102,13 @@ def _joined_after(text: str, end: int) -> bool:
 
 def iban_windows(text: str) -> Iterator[Window]:
     for match in _IBAN.finditer(text):
-        yield match.span()
+        yield match.start() - 2, match.end()
 
 
 def ssn_windows(text: str) -> Iterator[Window]:
     for match in _SSN_DASHED.finditer(text):
         if text[match.start()] != "9" or _told_ssn(text, match.start()):
             yield match.span()
-    if _SSN_WORD.search(text) is None:
-        return
     for match in _SSN_LOOSE.finditer(text):
         if _told_ssn(text, match.start()):
             yield match.span()
@@ -125,7 +129,7 @@ def ip_windows(text: str) -> Iterator[Window]:
         if text[end : end + 1].isalpha() or text[end : end + 1] in {"_", "-"}:
             continue
         yield start, end
-    for match in _IPV6.finditer(text) if "::" in text or text.count(":") >= 7 else ():
+    for match in _IPV6.finditer(text) if _TWO_COLONS.search(text) else ():
         address = match.group().rstrip(":") if not match.group().endswith("::") else match.group()
         groups = [group for group in address.split(":") if group]
         full_start = bool(groups) and len(groups[0]) == 4 and not address.startswith(":")

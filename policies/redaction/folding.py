@@ -13,9 +13,14 @@ import re
 import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ENCODED = re.compile(
-    r"(?:%[0-9A-Fa-f]{2}){1,64}|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,10});|\\+u[0-9A-Fa-f]{4}|[^\x00-\x7f]"
+    r"[%&\\\x80-\U0010ffff](?:"
+    r"(?<=%)[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){0,63}"
+    r"|(?<=&)(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,10});"
+    r"|(?<=\\)\\{0,14}u[0-9A-Fa-f]{4}"
+    r"|(?<=[\x80-\U0010ffff]))"
 )
 _LOOKALIKES = {
     "\u3002": ".",  # ideographic full stop
@@ -110,6 +115,7 @@ def _plain(characters: str) -> str:
     return "".join(_plain_character(character) for character in characters)
 
 
+@lru_cache(maxsize=8192)
 def _plain_character(character: str) -> str:
     if character.isascii():
         return character

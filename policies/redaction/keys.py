@@ -57,7 +57,7 @@ _PAIR = re.compile(
     re.IGNORECASE,
 )
 _ASSIGNMENT = re.compile(
-    r"(?<![A-Za-z0-9_])(?P<key>[A-Z][A-Z0-9_]{0,60}(?:KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS)[A-Z0-9_]{0,20})\s?=\s?"
+    r"(?P<key>[A-Z](?<![A-Za-z0-9_][A-Z])[A-Z0-9_]{0,60}(?:KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS)[A-Z0-9_]{0,20})\s?=\s?"
     r"[\"']?(?P<value>[A-Za-z0-9_\-+/=.~!@#%^*]{8,400})",
     re.ASCII,
 )

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _EXTENSION = r"(?:[ ,;]{0,3}(?:ext\.?|extension|x)[ .:]{0,2}\d{1,6})?"
-_RUN = re.compile(rf"(?:\+|\(\+?)?\d[\d ().\-/]{{5,}}\d{_EXTENSION}", re.IGNORECASE)
+_RUN = re.compile(rf"[0-9][0-9 ().\-/]{{5,}}[0-9]{_EXTENSION}", re.IGNORECASE)
+_PREFIX_REVERSED = re.compile(r"(?:\+\(?|\()?")
 _SHAPE = re.compile(
     r"\+\d{1,3}[ .\-/]?(?:\(\d{1,4}\)[ .\-/]?)?\d(?:[ .\-/]?\d){5,12}(?!\d)"
     r"|(?<![\d.-])\(?\d{3}\)?[ .-]{1,2}\d{3}[.-]\d{4}(?![\d-])"
@@ -37,10 +38,12 @@ class PhoneWindow:
 
 def phone_windows(text: str) -> Iterator[PhoneWindow]:
     for run in _RUN.finditer(text):
-        if run.end() - run.start() <= _LONGEST_RUN:
-            pieces = _between_dates(text, run.start(), run.end())
+        start, end = run.span()
+        start -= len(_PREFIX_REVERSED.match(text[max(0, start - 2) : start][::-1]).group())  # type: ignore[union-attr]
+        if end - start <= _LONGEST_RUN:
+            pieces = _between_dates(text, start, end)
         else:  # a table of numbers: only what has the full shape of a phone number
-            pieces = (match.span() for match in _SHAPE.finditer(text, run.start(), run.end()))
+            pieces = (match.span() for match in _SHAPE.finditer(text, start, end))
         for start, end in pieces:
             window = _judged(text, start, end)
             if window is not None:
@@ -53,6 +56,8 @@ def is_plausible(text: str, start: int, end: int, *, told: bool) -> bool:
     if "+" in number[:2]:
         return not (text[start - 1 : start].isalnum() and start > 0)
     if not told:
+        if number.count("(") != number.count(")"):
+            return False
         if number.isdigit() or ("." in number and not _DOTTED.fullmatch(number)):
             return False
         if number.count(" ") + number.count("-") + number.count("/") > 5:

@@ -92,6 +92,8 @@ FORMATS: tuple[SecretFormat, ...] = (
     ),
 )
 
+_BY_GATE = [(gate, secret_format) for secret_format in FORMATS for gate in secret_format.gates]
+
 _PLACEHOLDER = re.compile(
     r"[*.x<>\[\]{}$%_-]*|\$.*|\{.*\}|<.*>|%.*%|(?:your|my|the|some|example)[-_ ].*", re.IGNORECASE | re.DOTALL
 )
@@ -100,10 +102,9 @@ _PLACEHOLDER = re.compile(
 def find_secrets(text: str) -> list[tuple[int, int]]:
     """(start, end) of each secret; spans of different formats may overlap."""
     folded = text.lower()
+    possible = {secret_format.name: secret_format for gate, secret_format in _BY_GATE if gate in folded}
     spans: list[tuple[int, int]] = []
-    for secret_format in FORMATS:
-        if not any(gate in folded for gate in secret_format.gates):
-            continue
+    for secret_format in possible.values():
         group = "secret" if "secret" in secret_format.pattern.groupindex else 0
         spans += [
             match.span(group)
