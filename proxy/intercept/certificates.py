@@ -35,6 +35,7 @@ class Authority:
         self.pem = certificate.public_bytes(serialization.Encoding.PEM)
         # No chain, no revocation list, and no finite-field Diffie-Hellman: every client here has elliptic curves.
         self._store = certs.CertStore(key, certs.Cert(certificate), None, b"", certs.DHParams(b""))
+        self._context = _server_context()
 
     def server_side(self, names: Sequence[str]) -> SSL.Connection:
         """The door's end of a TLS handshake, with a certificate for `names`; speaks HTTP/1.1 only.
@@ -43,23 +44,26 @@ class Authority:
         """
         subjects = [_general_name(name) for name in dict.fromkeys(names)]
         entry = self._store.get_cert(names[0], subjects)
-        context = tls.create_client_proxy_context(
-            method=tls.Method.TLS_SERVER_METHOD,
-            min_version=tls.Version.TLS1_2,
-            max_version=tls.Version.UNBOUNDED,
-            cipher_list=None,
-            ecdh_curve=None,
-            chain_file=None,
-            alpn_select_callback=_only_http_1_1,
-            request_client_cert=False,
-            extra_chain_certs=(),
-            dhparams=self._store.dhparams,
-        )
-        connection = SSL.Connection(context)
+        connection = SSL.Connection(self._context)
         connection.use_certificate(entry.cert.to_cryptography())
         connection.use_privatekey(entry.privatekey)
         connection.set_accept_state()
         return connection
+
+
+def _server_context() -> SSL.Context:
+    return tls.create_client_proxy_context(
+        method=tls.Method.TLS_SERVER_METHOD,
+        min_version=tls.Version.TLS1_2,
+        max_version=tls.Version.UNBOUNDED,
+        cipher_list=None,
+        ecdh_curve=None,
+        chain_file=None,
+        alpn_select_callback=_only_http_1_1,
+        request_client_cert=False,
+        extra_chain_certs=(),
+        dhparams=certs.DHParams(b""),
+    )
 
 
 def open_authority(folder: Path) -> Authority:
