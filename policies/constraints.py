@@ -100,8 +100,10 @@ class Constraints(Section):
     """The whole file, with or without `evaluation_config` around it."""
 
     constraints: LimitSection = Field(default=LimitSection(), description="Limits of one run or trajectory.")
-    metrics: MetricsSection = Field(default=MetricsSection(), description="What a report shows of each run.")
-    scoring: ScoringSection = Field(default=ScoringSection(), description="Weights of the score formula.")
+    metrics: MetricsSection = Field(default=MetricsSection(), description="Which measures a report shows.")
+    scoring: ScoringSection = Field(
+        default=ScoringSection(), description="How success, efficiency and limits that were hit make one score."
+    )
 
     def limits(self) -> Limits:
         """What a cage is to be asked for."""

@@ -49,7 +49,7 @@ class PolicySettings(Section):
     retries: RetrySettings = Field(default=RetrySettings(), description="What happens when the retry budget is spent.")
     tools: ToolSettings = Field(default=ToolSettings(), description="What happens to tools beyond the allowlist.")
     egress: EgressSettings = Field(
-        default=EgressSettings(), description="What may be reached, and what counts as egress."
+        default=EgressSettings(), description="Which hosts may be reached, and which bytes count."
     )
     redaction: RedactionSettings | None = Field(
         default=None, description="Masking of personal data; off if absent, on with its defaults if written as {}."
