@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +189,8 @@ def type_name(node: dict[str, Any], definitions: dict[str, Any]) -> str:
     if target.get("type") == "object":
         values = target.get("additionalProperties")
         return f"mapping to {type_name(values, definitions)}" if isinstance(values, dict) else "section"
-    return {"integer": "whole number", "boolean": "true or false", "string": "text"}.get(
-        target.get("type", ""), target.get("type", "any")
-    )
+    plain = str(target.get("type", "any"))
+    return {"integer": "whole number", "boolean": "true or false", "string": "text"}.get(plain, plain)
 
 
 def refusals_page() -> str:
@@ -226,7 +225,7 @@ def shown(default: object) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *(tuple(cell(text) for text in row) for row in rows)]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_second_set_up_changes_nothing_and_takes_less_than_a_second(project: Pat
 
 
 def test_interrupted_set_up_does_not_look_finished_and_is_made_anew(project: Path) -> None:
-    """A changed lock file is installed into the same environment; if that breaks off, the environment is not trusted."""
+    """A changed lock file is installed into the same environment; if that breaks off, it is not trusted."""
     created = (project / ".venv" / "pyvenv.cfg").stat().st_mtime_ns
     (project / "requirements-dev.lock").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
     failed = run_setup(project, PIP_NO_INDEX="1")
@@ -144,3 +145,15 @@ def test_interpreter_that_is_too_old_is_refused_with_what_to_do(project: Path, t
     assert done.returncode == 2
     assert "IRONCAGE_PYTHON=" in done.stderr
     assert "3.12 or 3.13" in done.stderr
+
+
+def test_wheel_holds_every_file_of_the_rooms(tmp_path: Path) -> None:
+    """Migrations, templates and schemas too: what an editable install finds in the checkout must be in the wheel."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    rooms = ("trajectory/", "policies/", "proxy/", "replay/", "scoring/", "ironcage/")
+    assert {name for name in tracked.split("\0") if name.startswith(rooms)} <= packed
