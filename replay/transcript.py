@@ -1,0 +1,23 @@
+"""Conversations as they stand in recorded requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.wire.openai_chat import OpenAIChat
+from proxy.wire.openai_chat import read_messages as read_chat
+from trajectory.conversation import Message
+from trajectory.errors import FormatError
+
+_READERS: dict[str, Callable[[bytes], tuple[Message, ...]]] = {OpenAIChat.name: read_chat}
+READABLE_WIRES = frozenset(_READERS)
+LOOP_WIRES = frozenset({OpenAIChat.name})
+"""Wire formats that the engine's own loop can speak."""
+
+
+def read_messages(wire: str, body: bytes) -> tuple[Message, ...]:
+    """The messages of a recorded request body. FormatError if it, or its wire format, cannot be read."""
+    reader = _READERS.get(wire)
+    if reader is None:
+        raise FormatError(f"requests of wire format {wire!r} cannot be read yet")
+    return reader(body)
