@@ -16,7 +16,7 @@ setup:
 	@scripts/setup
 
 demo: setup
-	@.venv/bin/python examples/support_desk/demo.py
+	@.venv/bin/python examples/support_desk/run_demo.py
 
 test: setup
 	.venv/bin/pytest $(ARGS)

@@ -22,7 +22,8 @@ from policies.verdict import CODES
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN = "<!-- Written by `make docs` from the code; change it there. -->\n"
-ROOMS = ("trajectory", "policies", "proxy", "replay", "scoring", "ironcage")
+COLUMNS = ("argument or option", "meaning", "default")
+REFUSING_ROOMS = ("policies", "proxy", "ironcage")
 
 MEANINGS = {
     "retry_budget_exhausted": "The trajectory has sent again what had failed as often as `max_retries` allows.",
@@ -75,13 +76,17 @@ def commands_page() -> str:
         "Exit codes: 0 fine, 1 a finding (refused, diverged, worse), 2 operator error, 3 upstream or store failure, "
         "130 interrupted. An error is two lines: what, and what to do.\n",
     ]
+    common = [row for parameter in root.params for row in parameter_row(parameter)]
+    if common:
+        parts.append("Before the command:\n")
+        parts.append(table(COLUMNS, common))
     for path, command in leaves(root, "ironcage"):
         parts.append(f"## `{path}`\n")
         parts.append(f"```text\n{usage(path, command)}\n```\n")
         parts.append(f"{inspect.cleandoc(command.help or '')}\n")
         rows = [row for parameter in command.params for row in parameter_row(parameter)]
         if rows:
-            parts.append(table(("argument or option", "meaning", "default"), rows))
+            parts.append(table(COLUMNS, rows))
     return "\n".join(parts)
 
 
@@ -125,7 +130,8 @@ def configuration_page() -> str:
             "# Configuration: ironcage.yaml\n",
             WRITTEN,
             "One file; unknown keys are refused with line, key and the nearest valid name. Flags go before environment "
-            "variables, environment variables before the file. `ironcage policy schema` prints the JSON Schema.\n",
+            "variables, environment variables before the file. `ironcage policy schema` prints the JSON Schema. What may "
+            "stand under `constraints` has [a page of its own](constraints.md).\n",
             field_table(Settings.model_json_schema()),
         ]
     )
@@ -157,6 +163,8 @@ def field_rows(node: dict[str, Any], definitions: dict[str, Any], prefix: str) -
         default = "required" if name in required else shown(field.get("default"))
         yield f"`{key}`", type_name(field, definitions), default, field.get("description", "")
         for inner, suffix in nested(field, definitions):
+            if prefix == "" and inner.get("title") == Constraints.__name__:
+                continue  # a page of their own
             yield from field_rows(inner, definitions, f"{key}{suffix}.")
 
 
@@ -210,8 +218,8 @@ def refusals_page() -> str:
 
 
 def used_codes() -> set[str]:
-    """Codes that stand as a literal somewhere in the rooms, other than in their own list."""
-    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if path.name != "verdict.py"]
+    """Codes that stand as a literal in a room that can refuse, other than in their own list."""
+    files = [path for room in REFUSING_ROOMS for path in (ROOT / room).rglob("*.py") if path.name != "verdict.py"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     return {code for code in CODES if re.search(rf"""["']{code}["']""", text)}
 
