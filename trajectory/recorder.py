@@ -108,6 +108,11 @@ class Recorder:
             await done
         await done
 
+    @property
+    def queued(self) -> int:
+        """How many attempts wait for the next transaction; for metrics."""
+        return len(self._queue)
+
     def _has_room(self, size: int) -> bool:
         """An attempt larger than the whole bound goes alone rather than never."""
         if not self._queue:

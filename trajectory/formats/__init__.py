@@ -1,0 +1,1 @@
+"""Trajectories as files: our own JSONL, and what other tools write and read."""
