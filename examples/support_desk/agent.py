@@ -3,7 +3,7 @@
     python agent.py --task parcel-kettle
 
 Environment: OPENAI_BASE_URL, OPENAI_API_KEY, DESK_MODEL (default desk-good) and ORDERS_URL, the address of the orders
-tools. Where ORDERS_URL is only a name (default: orders), it is the ironcage upstream of that name, beside the model's.
+tools; `ironcage run` sets the first, and IRONCAGE_URL_ORDERS in the place of the last.
 Prints the final answer. Exit codes: 0 answered, 3 gave up.
 """
 
@@ -18,7 +18,6 @@ import urllib.request
 import uuid
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import lean_openai
 
@@ -80,15 +79,10 @@ class OrdersDesk:
         raise AssertionError("the last attempt returns")
 
 
-def orders_address() -> tuple[str, str]:
-    """Where the tools are, and this run's id: the ironcage session if there is one, so that checks can find the run."""
-    model_base = os.environ.get("OPENAI_BASE_URL", "")
-    address = os.environ.get("ORDERS_URL", "orders")
-    if "://" not in address:
-        address = urljoin(model_base.rstrip("/") + "/", f"../../{address}")
-    segments = urlsplit(model_base).path.split("/")
-    run = segments[2] if segments[1:2] == ["s"] and len(segments) > 2 else uuid.uuid4().hex
-    return address, run
+def orders_desk() -> OrdersDesk:
+    """The tools' address, and this run's id: the ironcage session if there is one, so that checks can find the run."""
+    address = os.environ.get("ORDERS_URL") or os.environ["IRONCAGE_URL_ORDERS"]
+    return OrdersDesk(address, os.environ.get("IRONCAGE_SESSION") or uuid.uuid4().hex)
 
 
 def ask(client: Any, messages: list[dict[str, Any]], *, stream: bool) -> dict[str, Any]:
@@ -142,7 +136,7 @@ def main() -> int:
     parser.add_argument("--task", required=True, choices=tasks)
     task = tasks[parser.parse_args().task]
     try:
-        answer = work(openai.OpenAI(), OrdersDesk(*orders_address()), task)
+        answer = work(openai.OpenAI(), orders_desk(), task)
     except openai.OpenAIError as error:
         print(f"gave up: {error}", file=sys.stderr)
         return 3

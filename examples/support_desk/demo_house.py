@@ -77,7 +77,7 @@ class House:
             "admin_listen": self.admin,
             "store": f"sqlite:///{self.folder / 'ironcage.db'}",
             "upstreams": {
-                "desk": {"base_url": self._model_url},
+                "desk": {"base_url": self._model_url, "wire": "openai_chat"},
                 "orders": {"base_url": self.orders_url, "kind": "tool"},
             },
             "constraints": str(HERE / "constraints.json"),

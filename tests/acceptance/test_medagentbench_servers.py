@@ -14,7 +14,8 @@ import openai
 import pytest
 
 from tests.support import medagentbench as bench
-from tests.support.medagent_agent import EXIT_CODES, Episode, Fhir, run_task
+from tests.support.medagent_agent import EXIT_CODES, Episode, Fhir, digest, run_task
+from tests.support.medagent_check import judge
 from tests.support.medagent_servers import ScriptedFhir, ScriptedModels, make_certificate
 from tests.support.shared import shared_path
 
@@ -126,7 +127,7 @@ async def test_scripted_faults_come_before_the_recorded_reply(world: World) -> N
 
 
 @pytest.mark.parametrize(("key", "task"), [("g35f", "task10_2"), ("sonnet5", "task5_3"), ("fable5", "task4_1")])
-async def test_the_agent_command_ends_as_the_recording_did(world: World, tmp_path: Path, key: str, task: str) -> None:
+async def test_the_agent_command_ends_as_the_recording_did(world: World, key: str, task: str) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -138,7 +139,6 @@ async def test_the_agent_command_ends_as_the_recording_did(world: World, tmp_pat
             "OPENAI_BASE_URL": world.models.base_url,
             "OPENAI_API_KEY": "k",
             "MEDAGENT_MODEL": bench.MODELS[key],
-            "MEDAGENT_TRANSCRIPT": str(tmp_path),
             "FHIR_BASE": world.plain.base_url,
             "FHIR_HTTPS_BASE": world.secure.base_url,
             "SSL_CERT_FILE": str(world.ca),
@@ -150,6 +150,47 @@ async def test_the_agent_command_ends_as_the_recording_did(world: World, tmp_pat
     row = bench.row(key, task)
     status = "empty_completion" if row.status == "infra_fail" else row.status
     assert process.returncode == EXIT_CODES[status], err.decode()
-    assert out.decode().strip() == (row.turns[-1].reply if status == "completed" else status)
-    transcript = json.loads((tmp_path / f"{task}.json").read_text())
-    assert transcript["replies"] == [turn.reply for turn in row.turns]
+    assert out.decode().splitlines()[-1] == (row.turns[-1].reply if status == "completed" else status)
+    run = run_file(key, row)
+    code, evidence = judge({**run, "stdout": out.decode()})
+    assert code == (0 if row.correct else 1), evidence
+
+
+def run_file(key: str, row: bench.Row) -> dict[str, Any]:
+    """What a check is given of a run that walked the recorded path, stdout aside."""
+    replies = [turn.reply for turn in row.turns] + ["", ""] * row.ends_empty
+    steps = [{"kind": "model", "answer": {"text": text, "calls": [], "finish": "end"}} for text in replies]
+    return {"task": row.task, "candidate": {"name": key, "model": bench.MODELS[key]}, "steps": steps, "stdout": ""}
+
+
+async def test_the_grade_is_given_only_for_the_recorded_path(world: World) -> None:
+    row = bench.row("opus5", "task1_1")
+    run = run_file("opus5", row)
+    assert judge(run) == (
+        2,
+        "undecided: not shown to be the recorded path: "
+        "nothing shows the observations: the agent's line of digests is missing",
+    )
+    assert judge(run, strict_models=True)[0] == (0 if row.correct else 1)
+    seen = [digest(turn.observation) for turn in row.turns if turn.observation is not None]
+    walked = {"replies": [digest(turn.reply) for turn in row.turns], "observations": seen}
+    assert judge({**run, "stdout": json.dumps(walked)})[0] == (0 if row.correct else 1)
+    others: list[dict[str, list[str]]] = [
+        {"observations": [*seen[:-1], digest("other")]},
+        {"observations": []},
+        {"replies": []},
+    ]
+    for other in others:
+        assert judge({**run, "stdout": json.dumps({**walked, **other})}, strict_models=True)[0] == 2
+    for steps in (run["steps"][:-1], [*run["steps"], run["steps"][-1]], run["steps"][::-1]):
+        assert judge({**run, "steps": steps}, strict_models=True)[0] == 2
+    assert judge({**run, "task": "task1_2"}, strict_models=True)[0] == 2
+    assert judge({**run, "candidate": {"model": "unheard-of"}}, strict_models=True)[0] == 2
+
+
+def test_each_model_gets_the_published_number_of_correct_tasks_from_the_check() -> None:
+    shared_path("data", "medagentbench-sweep")
+    for key in bench.MODELS:
+        codes = [judge(run_file(key, row), strict_models=True)[0] for row in bench.rows(key).values()]
+        assert codes.count(0) == sum(row.correct for row in bench.rows(key).values())
+        assert codes.count(1) == 25 - codes.count(0)

@@ -2,11 +2,12 @@
 
     python tests/support/medagent_agent.py --task task1_1
 
-Environment: OPENAI_BASE_URL, OPENAI_API_KEY, MEDAGENT_MODEL, FHIR_BASE (where the FHIR server is), FHIR_HTTPS_BASE (the
-same over TLS, used by half of the tasks and reached through HTTPS_PROXY if that is set), MEDAGENT_TRANSCRIPT (a folder:
-what happened is written there as SESSION-OR-TASK.json). Where FHIR_BASE is only a name, it is the name of an ironcage
-upstream, reached beside the model's base URL.
+Environment: OPENAI_BASE_URL, OPENAI_API_KEY, MEDAGENT_MODEL, FHIR_BASE (the FHIR server; else IRONCAGE_URL_FHIR,
+which `ironcage run` sets for an upstream named fhir), FHIR_HTTPS_BASE (the same over TLS, used by half of the tasks and
+reached through HTTPS_PROXY if that is set).
 
+Prints one line of JSON with the SHA-256 of each reply and observation (the path it walked, without a patient's data),
+then the final answer.
 Exit codes: 0 finished, 4 a reply that is none of the three actions, 5 an empty completion twice, 6 too many rounds.
 """
 
@@ -14,13 +15,14 @@ Exit codes: 0 finished, 4 a reply that is none of the three actions, 5 an empty 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -157,13 +159,14 @@ def act(reply: str, fhir: Fhir, completion_id: str, episode: Episode) -> str | N
     return None
 
 
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def fhir_from_environment(task: str) -> Fhir:
     if bench.through_proxy(task) and os.environ.get("FHIR_HTTPS_BASE"):
         return Fhir(os.environ["FHIR_HTTPS_BASE"])
-    base = os.environ["FHIR_BASE"]
-    if "://" not in base:
-        base = urllib.parse.urljoin(os.environ["OPENAI_BASE_URL"].rstrip("/") + "/", f"../../{base}")
-    return Fhir(base)
+    return Fhir(os.environ.get("FHIR_BASE") or os.environ["IRONCAGE_URL_FHIR"])
 
 
 def main() -> int:
@@ -176,9 +179,7 @@ def main() -> int:
     client = lean_openai.load().OpenAI()
     model = os.environ.get("MEDAGENT_MODEL", bench.MODELS["fable5"])
     episode = run_task(client, model, task, fhir_from_environment(task), stream=bench.streams(task))
-    if folder := os.environ.get("MEDAGENT_TRANSCRIPT"):
-        name = os.environ.get("IRONCAGE_SESSION", task)
-        Path(folder, f"{name}.json").write_text(json.dumps(asdict(episode)), encoding="utf-8")
+    print(json.dumps({name: [digest(text) for text in getattr(episode, name)] for name in ("replies", "observations")}))
     if episode.status == "empty_completion":
         print("empty completion twice: HTTP 200 with no text and no tool call", file=sys.stderr)
     elif episode.status == "agent_invalid_action":
