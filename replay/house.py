@@ -60,4 +60,7 @@ class House(Protocol):
         """
 
     async def masked(self, session: str, text: str) -> str:
-        """`text` as it may be kept: with what redaction would not let into the record replaced by its pseudonym."""
+        """`text` as it may be kept: with what redaction would not let into the record replaced by its pseudonym.
+
+        Also after `close_session`. Raises where detection cannot finish: the text is not kept then.
+        """

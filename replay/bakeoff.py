@@ -1,0 +1,218 @@
+"""A bake-off: candidates x tasks x trials through the same gateway, under the same constraints."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from replay.cage.contract import Cage
+from replay.executors.contract import Executor, Job
+from replay.fingerprint import fingerprint_of, fingerprint_parts, require_equal
+from replay.house import House
+from replay.loop import MAX_STEPS, Pause
+from replay.production import production_candidate, production_run, production_run_id, recorded_runs
+from replay.tape import Tape, record_tape
+from replay.task import Task
+from replay.transcript import LOOP_WIRES
+from replay.trial import Conditions, Slot, Workspace, run_trial
+from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
+from trajectory.errors import OperatorError
+from trajectory.ids import checked_name
+from trajectory.runs import Bakeoff, Candidate, Limits, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for. `limits`, `constraints` and `weights` come from the constraints file (`Constraints.limits()`,
+    its content, its scoring section); `reference` names the recorded production runs as a candidate of their own, None
+    leaves them out. `env` is the environment of agents, by default that of this process.
+    """
+
+    id: str
+    candidates: tuple[Candidate, ...]
+    tasks: tuple[Task, ...]
+    trials: int = 1
+    seed: int = 0
+    limits: Limits = field(default_factory=Limits)
+    constraints: Mapping[str, object] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    reference: str | None = "production"
+    workspace: Workspace = "shared"
+    max_steps: int = MAX_STEPS
+    env: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`run` has just been stored; it is the `done`-th of `total`, those of an earlier start included."""
+
+    done: int
+    total: int
+    run: Run
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def check_plan(plan: Plan) -> None:
+    """OperatorError if it cannot be carried out."""
+    checked_name("bake-off", plan.id)
+    names = [candidate.name for candidate in plan.candidates] + ([plan.reference] if plan.reference else [])
+    for kind, given in (("candidate", names), ("task", [task.id for task in plan.tasks])):
+        twice = sorted({name for name in given if given.count(name) > 1})
+        if twice:
+            raise OperatorError(f"{kind} {twice[0]!r} stands in the bake-off twice", hint="give each a name of its own")
+    if not plan.candidates or not plan.tasks or plan.trials < 1:
+        raise OperatorError("a bake-off needs at least one candidate, one task and one trial")
+    for task in plan.tasks:
+        if task.mode == "closed_loop" and (task.request is None or task.wire not in LOOP_WIRES):
+            raise OperatorError(
+                f"task {task.id!r} has no agent command, and the engine's own loop does not speak {task.wire}",
+                hint="record it with `ironcage run -- COMMAND`, so that its command is known",
+            )
+
+
+def schedule(plan: Plan) -> tuple[Slot, ...]:
+    """All runs in randomised blocks: each block holds every candidate once, for one task and trial.
+
+    Whatever drifts while a bake-off runs (a busy machine, a provider's bad hour) then hits all candidates alike. The
+    same plan gives the same schedule.
+    """
+    order = random.Random(plan.seed)  # noqa: S311 (a schedule that can be repeated)
+    blocks = [(trial, task) for trial in range(plan.trials) for task in plan.tasks]
+    order.shuffle(blocks)
+    slots: list[Slot] = []
+    for trial, task in blocks:
+        candidates = list(plan.candidates)
+        order.shuffle(candidates)
+        seed = _number(str(plan.seed), task.id, str(trial))
+        slots += [Slot(_run_id(plan.id, task.id, one.name, trial), task, one, trial, seed) for one in candidates]
+    return tuple(slots)
+
+
+def _run_id(bakeoff: str, task: str, candidate: str, trial: int) -> str:
+    """The same for the same place in the same bake-off: this is what makes one resumable."""
+    return hashlib.blake2b("\0".join((bakeoff, task, candidate, str(trial))).encode(), digest_size=13).hexdigest()
+
+
+def _number(*parts: str) -> int:
+    """31 bits, which every seed parameter takes."""
+    return int.from_bytes(hashlib.blake2b("\0".join(parts).encode(), digest_size=4).digest(), "big") >> 1
+
+
+async def run_bakeoff(
+    plan: Plan,
+    house: House,
+    *,
+    cage: Cage,
+    executor: Executor,
+    progress: OnProgress = lambda _: None,
+    clock: Clock = SYSTEM_CLOCK,
+    entropy: Entropy = system_entropy,
+    pause: Pause = asyncio.sleep,
+) -> Bakeoff:
+    """Run what is not stored yet, each run stored as soon as it is over, and return the bake-off's header.
+
+    Resumable: runs of the same id that finished under the same fingerprint are kept; those with a harness error are
+    run again. OperatorError if the plan cannot be carried out or if the bake-off was begun under other conditions.
+    """
+    check_plan(plan)
+    store = house.store
+    tapes = {task.id: record_tape(store, task.source) for task in plan.tasks if task.mode == "closed_loop"}
+    parts = plan_parts(plan, house, tapes)
+    bakeoff = _header(plan, parts, clock.now_s())
+    before = next((one for one in await asyncio.to_thread(store.bakeoffs) if one.id == plan.id), None)
+    if before is not None:
+        require_equal(plan.id, before.fingerprint_parts, parts)
+        bakeoff = bakeoff.model_copy(update={"created_at": before.created_at})
+    await asyncio.to_thread(store.put_bakeoff, bakeoff)
+    conditions = Conditions(
+        bakeoff=plan.id,
+        fingerprint=bakeoff.fingerprint,
+        parts=dict(house.conditions()),
+        limits=plan.limits,
+        house=house,
+        cage=cage,
+        env=dict(os.environ if plan.env is None else plan.env),
+        tapes=tapes,
+        workspace=plan.workspace,
+        max_steps=plan.max_steps,
+        clock=clock,
+        entropy=entropy,
+        pause=pause,
+    )
+    await _run_all(plan, conditions, executor, progress)
+    return bakeoff
+
+
+def plan_parts(plan: Plan, house: House, tapes: Mapping[str, Tape]) -> dict[str, str]:
+    return fingerprint_parts(
+        tasks=plan.tasks,
+        tapes=tapes,
+        limits=plan.limits,
+        conditions=house.conditions(),
+        loop={"max_steps": plan.max_steps, "workspace": plan.workspace},
+    )
+
+
+def _header(plan: Plan, parts: Mapping[str, str], now_s: float) -> Bakeoff:
+    return Bakeoff(
+        id=plan.id,
+        created_at=now_s,
+        candidates=plan.candidates,
+        tasks=tuple(task.id for task in plan.tasks),
+        trials=plan.trials,
+        seed=plan.seed,
+        fingerprint=fingerprint_of(parts),
+        fingerprint_parts=dict(parts),
+        reference=plan.reference,
+        weights=dict(plan.weights),
+        constraints=dict(plan.constraints),
+    )
+
+
+async def _run_all(plan: Plan, conditions: Conditions, executor: Executor, progress: OnProgress) -> None:
+    store = conditions.house.store
+    kept = {
+        run.id
+        for run in await asyncio.to_thread(store.runs, plan.id)
+        if run.status == "finished" and run.fingerprint == conditions.fingerprint
+    }
+    slots = schedule(plan)
+    production = list(_production(plan, conditions)) if plan.reference else []
+    done = sum(slot.run in kept for slot in slots) + sum(run_id in kept for run_id, _ in production)
+    total = len(slots) + len(production)
+
+    async def keep(run: Run) -> None:
+        nonlocal done
+        await asyncio.to_thread(store.put_runs, [run])
+        done += 1
+        progress(Progress(done, total, run))
+
+    for run_id, make in production:
+        if run_id not in kept:
+            await keep(await make())
+
+    def job(slot: Slot) -> Job:
+        async def work() -> None:
+            await keep(await run_trial(slot, conditions))
+
+        in_cage = slot.task.mode == "agent"
+        return Job(work, memory_mb=(plan.limits.memory_mb or 0.0) if in_cage else 0.0, cpus=1.0 if in_cage else 0.1)
+
+    await executor.run([job(slot) for slot in slots if slot.run not in kept])
+
+
+def _production(plan: Plan, conditions: Conditions) -> Iterator[tuple[str, Callable[[], Awaitable[Run]]]]:
+    assert plan.reference is not None
+    candidate = production_candidate(plan.reference, plan.tasks)
+    for task in plan.tasks:
+        recordings = recorded_runs(conditions.house.store, task, candidate.model)
+        for trial, recorded in enumerate(recordings):
+            make = partial(production_run, task, recorded, candidate, trial, conditions)
+            yield production_run_id(plan.id, candidate.name, recorded.id), make

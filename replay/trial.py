@@ -1,0 +1,246 @@
+"""One trial of one task on one candidate: open a session, run, close it, check, and say what happened as a `Run`."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from replay.cage.contract import Cage, CageSpec, StopRequest
+from replay.checks import Finished, last_said, run_checks
+from replay.fingerprint import changed_parts
+from replay.house import House
+from replay.loop import MAX_STEPS, ClosedLoop, Pause
+from replay.tape import Tape
+from replay.task import Task
+from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
+from trajectory.errors import CageError, IroncageError, StoreError
+from trajectory.ids import new_id, trajectory_id
+from trajectory.runs import Candidate, Certificate, CheckResult, Limits, Run, Served
+from trajectory.trajectory import Launch, Trajectory
+
+Workspace = Literal["shared", "copy"]
+"""shared: every run works in the folder in which the task was recorded; copy: each in a copy of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What all runs of a bake-off have in common. `env` is the environment of agents and checks, before the house
+    lays its variables over it; `parts` are those of the fingerprint that the house states.
+    """
+
+    bakeoff: str
+    fingerprint: str
+    parts: Mapping[str, str]
+    limits: Limits
+    house: House
+    cage: Cage
+    env: Mapping[str, str]
+    tapes: Mapping[str, Tape] = field(default_factory=dict)
+    workspace: Workspace = "shared"
+    max_steps: int = MAX_STEPS
+    clock: Clock = SYSTEM_CLOCK
+    entropy: Entropy = system_entropy
+    pause: Pause = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place in the schedule. `seed` is the same for all candidates of a task and trial."""
+
+    run: str
+    task: Task
+    candidate: Candidate
+    trial: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    certificate: Certificate
+    said: str | None = None
+    stdout: str = ""
+    stdout_truncated: bool = False
+    served: tuple[Served, ...] = ()
+
+
+async def run_trial(slot: Slot, conditions: Conditions) -> Run:
+    """Never raises but StoreError and cancellation: what the harness gets wrong is a run with status harness_error."""
+    started_at, began = conditions.clock.now_s(), conditions.clock.monotonic_s()
+    session = new_id(started_at, conditions.entropy(7))
+
+    def run(trajectory: str, **rest: Any) -> Run:
+        return Run(
+            id=slot.run,
+            bakeoff=conditions.bakeoff,
+            task=slot.task.id,
+            candidate=slot.candidate,
+            trial=slot.trial,
+            seed=slot.seed,
+            fingerprint=conditions.fingerprint,
+            mode=slot.task.mode,
+            started_at=started_at,
+            duration_s=conditions.clock.monotonic_s() - began,
+            trajectory=trajectory,
+            **rest,
+        )
+
+    try:
+        ran, trajectory = await _in_session(slot, session, conditions)
+        finished = _finished(slot, ran, trajectory)
+        checks = await run_checks(finished, conditions.cage, conditions.env)
+        kept = await _masked(conditions.house, session, finished, checks)
+        return run(trajectory.id if trajectory else session, status="finished", served=ran.served, **kept)
+    except StoreError:
+        raise  # nothing can be kept any more, this run included
+    except Exception as error:  # the shell around one run: whatever broke, the bake-off goes on and shows it
+        none = Certificate(grade="none", asked=conditions.limits, applied=Limits())
+        return run(session, status="harness_error", certificate=none, error=_told(error))
+
+
+async def _masked(house: House, session: str, finished: Finished, checks: tuple[CheckResult, ...]) -> dict[str, object]:
+    """What the agent printed has not passed the proxy: it is kept only as the record would keep it."""
+    certificate = finished.certificate
+    tail = await house.masked(session, certificate.stderr_tail)
+    return {
+        "answer": None if finished.answer is None else await house.masked(session, finished.answer),
+        "certificate": certificate.model_copy(update={"stderr_tail": tail}),
+        "checks": tuple(
+            [one.model_copy(update={"evidence": await house.masked(session, one.evidence)}) for one in checks]
+        ),
+    }
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, IroncageError):
+        return f"{error.code}: {error}" + (f" ({error.hint})" if error.hint else "")
+    return "".join(traceback.format_exception(error))[-4000:]
+
+
+async def _in_session(slot: Slot, session: str, conditions: Conditions) -> tuple[_Ran, Trajectory | None]:
+    house = conditions.house
+    stop = StopRequest()
+    house.open_session(session, slot.candidate, task=slot.task.id, seed=slot.seed, budget_spent=stop.stop)
+    try:
+        changed = changed_parts(conditions.parts, dict(house.conditions()))
+        if changed:
+            raise CageError(f"the conditions changed while the bake-off ran: {', '.join(changed)}")
+        if slot.task.launch is not None:
+            ran = await _run_agent(slot, session, stop, conditions)
+        else:
+            ran = await _run_loop(slot, session, stop, conditions)
+        applied = house.applied(session)
+    finally:
+        await house.close_session(session)
+    certificate = _with_proxy_limits(ran.certificate, applied)
+    if slot.task.launch is not None:
+        launch = Launch(
+            command=slot.task.launch.command,
+            cwd=slot.task.launch.cwd,
+            exit_code=certificate.exit_code,
+            duration_s=certificate.wall_s,
+        )
+        root = trajectory_id(session, None)
+        await asyncio.to_thread(house.store.launched, root, launch, task=slot.task.id, source="replay")
+    trajectory = await asyncio.to_thread(_recorded, house, session)
+    return _Ran(certificate, ran.said, ran.stdout, ran.stdout_truncated, ran.served), trajectory
+
+
+def _with_proxy_limits(certificate: Certificate, applied: Limits) -> Certificate:
+    """The cage knows its own limits only; egress and retries are the proxy's, as the policies read them."""
+    merged = certificate.applied.model_copy(update={"egress_mb": applied.egress_mb, "max_retries": applied.max_retries})
+    return certificate.model_copy(update={"applied": merged})
+
+
+def _recorded(house: House, session: str) -> Trajectory | None:
+    """The trajectory of the session: that of its agent, or of its first named agent; None if it has no step."""
+    found = [house.store.trajectory(summary.id) for summary in house.store.find(session=session)]
+    found = [one for one in found if one.steps]
+    return min(found, key=lambda one: (one.agent is not None, one.started_at), default=None)
+
+
+async def _run_agent(slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> _Ran:
+    assert slot.task.launch is not None
+    with tempfile.TemporaryDirectory(prefix="ironcage-run-", ignore_cleanup_errors=True) as private:
+        cwd = Path(slot.task.launch.cwd)
+        if conditions.workspace == "copy":
+            work = Path(private, "work")
+            await asyncio.to_thread(shutil.copytree, cwd, work, symlinks=True)
+            cwd = work
+        scratch = Path(private, "tmp")
+        await asyncio.to_thread(scratch.mkdir)
+        env = {
+            **conditions.env,
+            **conditions.house.environment(session),
+            "TMPDIR": str(scratch),
+            "IRONCAGE_SESSION": session,
+            "IRONCAGE_TASK": slot.task.id,
+            "IRONCAGE_SEED": str(slot.seed),
+        }
+        spec = CageSpec(slot.task.launch.command, cwd, env, conditions.limits, stop=stop)
+        result = await conditions.cage.run(spec)
+    return _Ran(result.certificate, stdout=result.stdout, stdout_truncated=result.stdout_truncated)
+
+
+async def _run_loop(slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> _Ran:
+    """No agent process: wall time is kept here, egress and retries by the proxy, and nothing is left to limit."""
+    task, clock = slot.task, conditions.clock
+    assert task.request is not None
+
+    async def ask(body: bytes) -> tuple[int, bytes]:
+        return await conditions.house.ask(session, task.upstream, task.path, body)
+
+    tape = conditions.tapes[task.id].reader()
+    loop = ClosedLoop(ask, task.request, tape, max_steps=conditions.max_steps, pause=conditions.pause)
+    began = clock.monotonic_s()
+    limit_s = conditions.limits.wall_s
+    running = asyncio.create_task(loop.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({running, stopping}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        running.cancel()
+        await asyncio.wait({running, stopping})
+    if running in done:
+        running.result()
+    elif stopping not in done:
+        stop.stop("wall_time", f"{clock.monotonic_s() - began:.2f} s after its start, limit {limit_s:g} s")
+    asked = conditions.limits.model_copy(update={"memory_mb": None, "cpu_s": None})
+    notes = ["closed loop of the engine: there is no agent process whose memory or CPU time could be limited"]
+    notes.append(f"the loop ended: {loop.ended}" + (f", {loop.evidence}" if loop.evidence else ""))
+    certificate = Certificate(
+        grade="none",
+        asked=asked,
+        applied=Limits(wall_s=limit_s),
+        wall_s=clock.monotonic_s() - began,
+        kill_cause=stop.cause,
+        kill_evidence=stop.evidence,
+        notes=(*notes, *_unused([one.tool for one in tape.unused])),
+    )
+    return _Ran(certificate, said=loop.answer, served=tuple(loop.served))
+
+
+def _unused(tools: list[str]) -> list[str]:
+    return [f"recorded results that no call asked for: {len(tools)} ({', '.join(sorted(set(tools)))})"] if tools else []
+
+
+def _finished(slot: Slot, ran: _Ran, trajectory: Trajectory | None) -> Finished:
+    in_agent = slot.task.launch is not None
+    return Finished(
+        task=slot.task,
+        candidate=slot.candidate,
+        trial=slot.trial,
+        seed=slot.seed,
+        trajectory=trajectory,
+        certificate=ran.certificate,
+        said=last_said(trajectory) if in_agent else ran.said,
+        stdout=ran.stdout,
+        stdout_truncated=ran.stdout_truncated,
+        served=ran.served,
+    )
