@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from scoring.comparison import ALPHA, is_different
@@ -10,6 +11,8 @@ from scoring.estimates import Estimate
 from scoring.scorecard import Basis, CandidateRow, Formula, Pair, PairResult, Ranking
 
 UNKNOWN = "unknown"
+MAX_DETAILS = 4
+"""Differences that are told one by one."""
 
 BASES: dict[Basis, str] = {
     "as_scored": "with infrastructure faults excluded",
@@ -94,7 +97,7 @@ def conclusions(
             "With one candidate there is nothing to compare it with.",
         )
     different = [pair for pair in pairs if is_different(pair)]
-    sentences = [_difference_sentence(pair) for pair in different]
+    sentences = _differences(different)
     if not different:
         sentences.extend(_no_difference(pairs))
     elif len(different) < len(pairs):
@@ -152,14 +155,21 @@ def formulas(rows: Sequence[CandidateRow], weights: Weights) -> tuple[Formula, .
     return tuple(made)
 
 
-def _difference_sentence(pair: Pair) -> str:
-    result = pair.as_scored
-    first, second = (pair.a, pair.b) if result.passed_a > result.passed_b else (pair.b, pair.a)
-    gap = abs(result.difference.value or 0.0)
-    return (
-        f"{first} passes more tasks than {second}: {100 * gap:.1f} points on {count(result.tasks, 'common task')} "
-        f"({_discordant(result)}, {p_text(result.p_holm)} after Holm)."
-    )
+def _differences(pairs: Sequence[Pair]) -> list[str]:
+    """Who passes more than whom, one sentence for each that leads; then the numbers, if they are few."""
+    led: defaultdict[str, list[str]] = defaultdict(list)
+    details = []
+    for pair in pairs:
+        result = pair.as_scored
+        first, second = (pair.a, pair.b) if result.passed_a > result.passed_b else (pair.b, pair.a)
+        led[first].append(second)
+        details.append(
+            f"{pair.a} against {pair.b}: {100 * (result.difference.value or 0.0):+.1f} points, {_discordant(result)} "
+            f"({p_text(result.p_holm)} after Holm)."
+        )
+    leaders = sorted(led, key=lambda name: -len(led[name]))
+    sentences = [f"{name} passes more tasks than {_listed(led[name])}." for name in leaders]
+    return sentences + (details if len(details) <= MAX_DETAILS else ["The table of pairs has the numbers."])
 
 
 def _no_difference(pairs: Sequence[Pair]) -> tuple[str, ...]:
@@ -202,7 +212,7 @@ def _rate(row: CandidateRow) -> str:
 
 def _discordant(result: PairResult) -> str:
     return (
-        f"{result.passed_a:g} against {result.passed_b:g} of {result.tasks}, discordant "
+        f"{result.passed_a:.4g} against {result.passed_b:.4g} of {result.tasks}, discordant "
         f"{len(result.only_a)}:{len(result.only_b)}, p = {p_text(result.p_value)}"
     )
 

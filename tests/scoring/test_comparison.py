@@ -96,7 +96,8 @@ def test_a_difference_must_hold_under_both_ways_of_counting() -> None:
     broken = {f"b__{t}": {"status": "harness_error", "error": "x"} for t in tasks[10:]}
     only_counted = scored({"a": {t: [True] for t in tasks}, "b": {t: [True] for t in tasks}}, **broken)
     assert is_different(clear.pairs[0])
-    assert clear.conclusions[0].startswith("a passes more tasks than b: 66.7 points on 30 common tasks")
+    assert clear.conclusions[0] == "a passes more tasks than b."
+    assert clear.conclusions[1].startswith("a against b: +66.7 points, 30 against 10 of 30, discordant 20:0")
     assert not is_different(only_counted.pairs[0])
     assert only_counted.conclusions[0].startswith("No difference in success holds at the 0.05 level both")
     assert only_counted.cautions[0].kind == "difference_rests_on_faults"

@@ -1,0 +1,68 @@
+"""The HTML report: one file, no network, no script, light and dark."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from scoring.report.certificates import certificate_lines
+from scoring.report.grid import grid_blocks
+from scoring.report.plots import fault_plot, frontier_plot, interval_plot
+from scoring.report.tables import (
+    best_first,
+    cost_table,
+    count_tables,
+    error_table,
+    outcome_table,
+    pair_table,
+    pass_k_table,
+)
+from scoring.report.tones import NAMES, SIGNS
+from scoring.report.versions import versions
+from scoring.scorecard import Scorecard
+
+URGENT = ("ranking_flip", "difference_rests_on_faults", "fingerprint_differs", "runs_missing")
+MAX_FAULTS = 400
+"""Runs that the page lists with their evidence; the JSON file has all."""
+
+
+def render_html(card: Scorecard) -> str:
+    environment = Environment(
+        loader=PackageLoader("scoring.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    faulty = [row for row in card.runs if row.fault is not None]
+    return environment.get_template(
+        "report.html.j2"
+    ).render(
+        card=card,
+        created=_date(card.bakeoff.created_at),
+        best=best_first(card),
+        urgent=[caution for caution in card.cautions if caution.kind in URGENT],
+        remarks=[caution for caution in card.cautions if caution.kind not in URGENT],
+        outcome=outcome_table(card),
+        cost=cost_table(card),
+        reliability=pass_k_table(card),
+        counts=count_tables(card),
+        pairs=pair_table(card) if card.pairs else None,
+        errors=error_table(card),
+        intervals=Markup(interval_plot(card)),  # noqa: S704 -- our own SVG; texts in it are escaped where it is made
+        frontier=Markup(frontier_plot(card)),  # noqa: S704
+        fault_bars=Markup(fault_plot(card)),  # noqa: S704
+        blocks=grid_blocks(card),
+        signs=[(tone, SIGNS[tone], name) for tone, name in NAMES.items()],
+        faulty=faulty[:MAX_FAULTS],
+        faulty_left_out=max(0, len(faulty) - MAX_FAULTS),
+        formulas=list(dict.fromkeys(formula.formula for formula in card.formulas)),
+        certificates=certificate_lines(card),
+        versions=versions(),
+    )
+
+
+def _date(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")

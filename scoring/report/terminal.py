@@ -1,0 +1,52 @@
+"""The short form: two tables and the sentences, for a person at a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+from rich.text import Text
+
+from scoring.report.tables import Cell, Table, cost_table, count_tables, outcome_table, pass_k_table
+from scoring.scorecard import Caution, Scorecard
+
+_URGENT = frozenset({"ranking_flip", "difference_rests_on_faults", "fingerprint_differs", "runs_missing"})
+
+
+def print_report(card: Scorecard, console: Console) -> None:
+    tasks, trials = len(card.bakeoff.tasks), card.bakeoff.trials
+    size = f"{len(card.candidates)} candidates, {tasks} tasks, {trials} trial{'s' if trials > 1 else ''}"
+    console.print(f"[bold]Bake-off {escape(card.bakeoff.id)}[/bold]  {size}, {len(card.runs)} runs")
+    tables = [outcome_table(card), cost_table(card), pass_k_table(card), *count_tables(card)]
+    for table in tables:
+        if table is not None:
+            console.print(_grid(table))
+    for i, sentence in enumerate(card.conclusions):
+        console.print(Text(sentence, style="bold" if i == 0 else ""))
+    for caution in sorted(card.cautions, key=lambda caution: caution.kind not in _URGENT):
+        console.print(_caution(caution))
+    for formula in dict.fromkeys(formula.formula for formula in card.formulas):
+        console.print(Text(formula, style="dim"))
+
+
+def _caution(caution: Caution) -> Text:
+    style = "bold yellow" if caution.kind in _URGENT else "yellow"
+    return Text.assemble(("! ", style), caution.text)
+
+
+def _grid(table: Table) -> Grid:
+    grid = Grid(
+        title=table.title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2, 0, 0)
+    )
+    for i, column in enumerate(table.columns):
+        grid.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    for row in table.rows:
+        grid.add_row(*(_cell(cell) for cell in row))
+    return grid
+
+
+def _cell(cell: Cell) -> Text:
+    text = Text(cell.text, style="dim italic" if cell.is_unknown else "")
+    if cell.below:
+        text.append(f"\n{cell.below}", style="dim")
+    return text
