@@ -1,0 +1,1 @@
+"""Speaks HTTP. Holds the pure exchange, the wire formats, and the two doors that drive them."""

@@ -1,0 +1,178 @@
+"""From settings to running parts: the one file that builds them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironcage.settings import Loaded, address
+from policies.building import build_rules
+from policies.engine import Engine
+from policies.memory_ledger import MemoryLedger
+from policies.redaction.detect import build_detector
+from policies.redaction.key import load_or_create_key
+from policies.redaction.pseudonyms import Pseudonyms
+from proxy.environment import UpstreamAddress, child_environment
+from proxy.gateway import Gateway
+from proxy.hall import Hall
+from proxy.intercept.door import InterceptDoor
+from proxy.redactor import Redactor
+from proxy.routing import Router
+from proxy.settings import Upstream
+from proxy.upstream import UpstreamClient, ca_context
+from trajectory.clock import SYSTEM_CLOCK, system_entropy
+from trajectory.recorder import Recorder
+from trajectory.sql.opening import open_store
+from trajectory.store import Store
+
+
+def build_store(loaded: Loaded) -> Store:
+    return open_store(loaded.store_url, durability=loaded.settings.recording.durability)
+
+
+def build_redactor(loaded: Loaded) -> Redactor | None:
+    """None where redaction is off; then nothing of it is loaded either."""
+    redaction = loaded.settings.policies.redaction
+    if redaction is None:
+        return None
+    if redaction.known_values_file is not None:
+        redaction = redaction.model_copy(update={"known_values_file": loaded.path(str(redaction.known_values_file))})
+    key = load_or_create_key(loaded.path(loaded.settings.state_dir) / "pseudonyms.key")
+    return Redactor(
+        build_detector(redaction), Pseudonyms(key), restores=redaction.restore, never_restored=redaction.never_restore
+    )
+
+
+def build_hall(loaded: Loaded, *, default_upstream: str | None = None) -> Hall:
+    settings = loaded.settings
+    for name, upstream in settings.upstreams.items():
+        if upstream.ca_file is not None:
+            ca_context(str(loaded.path(upstream.ca_file)))  # a file that cannot be used is said now, not at night
+        del name
+    hosts = [upstream.host for upstream in settings.upstreams.values()]
+    rules = build_rules(loaded.constraints, settings.policies, hosts)
+    upstreams = {name: _with_paths(upstream, loaded) for name, upstream in settings.upstreams.items()}
+    return Hall(
+        router=Router(upstreams, default=default_upstream),
+        engine=Engine(rules, MemoryLedger()),
+        clock=SYSTEM_CLOCK,
+        entropy=system_entropy,
+        redactor=build_redactor(loaded),
+        on_exhausted=settings.policies.retries.on_exhausted,
+    )
+
+
+def _with_paths(upstream: Upstream, loaded: Loaded) -> Upstream:
+    if upstream.ca_file is None:
+        return upstream
+    return upstream.model_copy(update={"ca_file": str(loaded.path(upstream.ca_file))})
+
+
+@dataclass(slots=True, eq=False)
+class Doors:
+    """A gateway that listens; `forward_port` is None where the proxy door is closed."""
+
+    loaded: Loaded
+    store: Store
+    hall: Hall
+    recorder: Recorder
+    client: UpstreamClient
+    gateway: Gateway
+    host: str = "127.0.0.1"
+    port: int = 0
+    forward_host: str = "127.0.0.1"
+    forward_port: int | None = None
+    door: InterceptDoor | None = None
+
+    @property
+    def data_url(self) -> str:
+        return f"http://{_reachable(self.host)}:{self.port}"
+
+    @property
+    def proxy_url(self) -> str | None:
+        return f"http://{_reachable(self.forward_host)}:{self.forward_port}" if self.forward_port else None
+
+    async def __aenter__(self) -> Doors:
+        settings = self.loaded.settings
+        self.recorder.start()
+        await self.client.__aenter__()
+        try:
+            host, port = address(settings.listen, "listen")
+            self.host, self.port = host, await self.gateway.listen(host, port)
+            self.hall.own_addresses = frozenset({(_reachable(host), self.port), ("localhost", self.port)})
+            if settings.forward_listen is not None:
+                await self._open_forward(*address(settings.forward_listen, "forward_listen"))
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.door is not None:
+            await self.door.stop()
+        await self.gateway.close()
+        await self.client.__aexit__(None, None, None)
+        await self.recorder.close()
+        self.store.close()
+
+    async def _open_forward(self, host: str, port: int) -> None:
+        inner = await self.gateway.listen("127.0.0.1", 0, door="proxy")
+        self.door = InterceptDoor()
+        self.forward_host = host
+        self.forward_port = await self.door.start(
+            host,
+            port,
+            gateway_host="127.0.0.1",
+            gateway_port=inner,
+            hop_secret=self.gateway.hop_secret,
+            confdir=ca_folder(self.loaded),
+            access_token=self.loaded.settings.access_token,
+        )
+
+
+def open_doors(loaded: Loaded, *, store: Store | None = None, default_upstream: str | None = None) -> Doors:
+    """Everything built, nothing listening yet: `async with` the result to open the doors."""
+    settings = loaded.settings
+    hall = build_hall(loaded, default_upstream=default_upstream)
+    store = store or build_store(loaded)
+    recorder = Recorder(store)
+    client = UpstreamClient()
+    gateway = Gateway(
+        hall,
+        recorder,
+        client,
+        max_body_bytes=settings.max_body_bytes,
+        access_token=settings.access_token,
+        hop_secret=secrets.token_hex(16),
+    )
+    return Doors(loaded, store, hall, recorder, client, gateway)
+
+
+def ca_folder(loaded: Loaded) -> Path:
+    return loaded.path(loaded.settings.state_dir) / "ca"
+
+
+def agent_environment(
+    loaded: Loaded, *, data_url: str, proxy_url: str | None, session: str, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables with which an agent finds the doors."""
+    folder = ca_folder(loaded).resolve()
+    return child_environment(
+        data_url=data_url,
+        session=session,
+        upstreams={n: UpstreamAddress(u.base_url, u.kind, u.wire) for n, u in loaded.settings.upstreams.items()},
+        proxy_url=proxy_url,
+        ca_file=folder / "ca.pem",
+        ca_bundle=folder / "ca-bundle.pem",
+        access_token=loaded.settings.access_token or "x",
+        inherited=inherited,
+    )
+
+
+def _reachable(host: str) -> str:
+    """The address under which a listener on `host` is reached from this machine."""
+    if host in ("0.0.0.0", ""):  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

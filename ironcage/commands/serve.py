@@ -1,0 +1,71 @@
+"""`ironcage serve`: the proxy and the console, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Annotated
+
+import typer
+import uvloop
+
+from ironcage.assembly import Doors, open_doors
+from ironcage.console.server import Console
+from ironcage.settings import Loaded, address, load
+from proxy.settings import Upstream
+
+_DEFAULT_UPSTREAM = "default"
+
+
+def serve(
+    context: typer.Context,
+    listen: Annotated[str | None, typer.Option(help="host:port of the base-URL door.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the base-URL door, on 127.0.0.1.")] = None,
+    upstream: Annotated[
+        str | None, typer.Option(help="URL of one model API that answers every path; for a first try without a file.")
+    ] = None,
+    admin_listen: Annotated[str | None, typer.Option(help="host:port of console, API and health.")] = None,
+    forward_listen: Annotated[str | None, typer.Option(help="host:port of the HTTPS_PROXY door.")] = None,
+    store: Annotated[str | None, typer.Option(help="Where trajectories are kept.")] = None,
+) -> None:
+    """Run the proxy and the console."""
+    flags: dict[str, object] = {
+        "listen": listen or (f"127.0.0.1:{port}" if port is not None else None),
+        "admin_listen": admin_listen,
+        "forward_listen": forward_listen,
+        "store": store,
+    }
+    loaded = load(context.obj, flags)
+    default = None
+    if upstream is not None:
+        default = _DEFAULT_UPSTREAM
+        upstreams = {**loaded.settings.upstreams, default: Upstream(base_url=upstream)}
+        settings = loaded.settings.model_copy(update={"upstreams": upstreams})
+        loaded = loaded.model_copy(update={"settings": settings})
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    uvloop.run(_serve(loaded, default))
+
+
+async def _serve(loaded: Loaded, default: str | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with open_doors(loaded, default_upstream=default) as doors:
+        async with Console(doors.store, *address(loaded.settings.admin_listen, "admin_listen"), loaded) as console:
+            _say(doors, console)
+            await stop.wait()
+        typer.echo("ironcage: stopping; exchanges under way are written down", err=True)
+
+
+def _say(doors: Doors, console: Console) -> None:
+    for name in doors.loaded.settings.upstreams:
+        typer.echo(f"base URL   {doors.data_url}/{name}", err=True)
+    if not doors.loaded.settings.upstreams:
+        typer.echo("no upstreams are configured: name some in ironcage.yaml (see `ironcage init`)", err=True)
+    if doors.proxy_url is not None:
+        typer.echo(f"proxy      {doors.proxy_url}", err=True)
+    typer.echo(f"console    {console.url}", err=True)
+    typer.echo("ready", err=True)

@@ -1,0 +1,370 @@
+"""One HTTP exchange as a state machine without I/O: arrivals in, effects out.
+
+1. Nothing reaches the upstream before policy has judged the request, and nothing unjudged reaches the client.
+2. The last part of a reply waits until the attempt is durably recorded.
+3. Each budget is reserved before bytes move; the attempt's end settles it.
+4. Whatever goes wrong here or in a rule becomes a refusal in the client's own dialect, and is recorded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from policies.engine import Engine
+from policies.verdict import Code, DropTools, Refuse
+from proxy.arrivals import (
+    Arrival,
+    ClientLeft,
+    CommitFailed,
+    Committed,
+    Detected,
+    DetectionFailed,
+    Headers,
+    ReplyBegan,
+    ReplyEnded,
+    ReplyPart,
+    RequestArrived,
+    UpstreamFailed,
+)
+from proxy.effects import (
+    BeginReply,
+    BreakConnection,
+    Commit,
+    Detect,
+    Effect,
+    EndReply,
+    Forward,
+    Respond,
+    SendPart,
+    StopUpstream,
+)
+from proxy.operation import Operation, Recorded, Route
+from proxy.recording import AttemptDraft
+from proxy.wire.format import Lookup, Rendered
+from trajectory.errors import FormatError
+from trajectory.events import AttemptEnded, BytesMoved, CallProposed, End
+from trajectory.record import VerdictNote
+
+
+class State(Enum):
+    NEW = auto()
+    DETECTING = auto()  # the request's texts are being searched
+    ASKED = auto()  # the upstream has the request
+    COLLECTING = auto()  # a whole reply arrives
+    FLOWING = auto()  # a reply arrives and goes on part by part
+    REVIEWING = auto()  # the reply's texts are being searched before they are written down
+    COMMITTING = auto()  # the attempt is being written down
+    CLOSING = auto()  # all is delivered; the upstream may still have trailing bytes
+    DONE = auto()
+
+
+# Every legal transition. An arrival without a row here is late news of something already decided, and has no effect.
+TRANSITIONS: dict[tuple[State, type[Arrival]], str] = {
+    (State.NEW, RequestArrived): "_request",
+    (State.DETECTING, Detected): "_request_searched",
+    (State.DETECTING, DetectionFailed): "_search_failed",
+    (State.ASKED, ReplyBegan): "_reply_began",
+    (State.ASKED, UpstreamFailed): "_no_reply",
+    (State.COLLECTING, ReplyPart): "_collect",
+    (State.COLLECTING, ReplyEnded): "_collected",
+    (State.COLLECTING, UpstreamFailed): "_no_reply",
+    (State.FLOWING, ReplyPart): "_flow",
+    (State.FLOWING, ReplyEnded): "_flowed",
+    (State.FLOWING, UpstreamFailed): "_flow_broke",
+    (State.REVIEWING, Detected): "_reviewed",
+    (State.REVIEWING, DetectionFailed): "_review_failed",
+    (State.COMMITTING, Committed): "_committed",
+    (State.COMMITTING, CommitFailed): "_commit_failed",
+    (State.CLOSING, ReplyPart): "_trailing",
+    (State.CLOSING, ReplyEnded): "_closed",
+    (State.CLOSING, UpstreamFailed): "_closed",
+    (State.NEW, ClientLeft): "_left_early",
+    (State.DETECTING, ClientLeft): "_left_early",
+    (State.ASKED, ClientLeft): "_left",
+    (State.COLLECTING, ClientLeft): "_left",
+    (State.FLOWING, ClientLeft): "_left",
+    (State.REVIEWING, ClientLeft): "_left_under_review",
+}
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """`operation` is what it carries, `draft` what will be written of it. Errors of our own are raised to the shell,
+    which then calls `broken`.
+    """
+
+    route: Route
+    operation: Operation
+    engine: Engine
+    draft: AttemptDraft
+    on_exhausted: str = "refuse"
+    reviews: bool = False
+    """Redaction is on: replies are searched before they are written down."""
+
+    refused: Refuse | None = None
+    """Set where there is nothing to judge: the place that was asked for is not served."""
+    lookup: Lookup | None = None
+    state: State = State.NEW
+    notes: list[VerdictNote] = field(default_factory=list)
+    _end: End = "complete"
+    _final: list[Effect] = field(default_factory=list)
+    _parts: list[bytes] = field(default_factory=list)
+    _status: int = 200
+    _headers: Headers = ()
+    _began: bool = False
+    _now_s: float = 0.0
+
+    def receive(self, arrival: Arrival) -> list[Effect]:
+        handler = TRANSITIONS.get((self.state, type(arrival)))
+        if handler is None:
+            return []
+        self._now_s = arrival.at_s
+        effects: list[Effect] = getattr(self, handler)(arrival)
+        return effects
+
+    def broken(self, at_s: float) -> list[Effect]:
+        """A bug of our own came up. Doubt refuses: end it like a rule that failed."""
+        self._now_s = at_s
+        if self.state in (State.COMMITTING, State.CLOSING, State.DONE):
+            self.state = State.DONE
+            return [StopUpstream(), BreakConnection()]
+        message = "ironcage could not judge this exchange, so it is refused. The proxy's log says where."
+        return [StopUpstream(), *self._refuse(Refuse("policy_failed", "exchange", message), searched=False)]
+
+    # --- the request ---
+
+    def _request(self, arrival: RequestArrived) -> list[Effect]:
+        operation = self.operation
+        self._headers = arrival.headers
+        self.draft.request_arrived(arrival)
+        try:
+            operation.read(arrival)
+        except FormatError as e:
+            self.draft.read(operation)
+            why = f"The request cannot be judged: {e}. Send one well-formed JSON object."
+            return self._refuse(Refuse("unreadable_body", "route", why), searched=not self.reviews)
+        self.draft.read(operation)
+        if self.refused is not None:
+            return self._refuse(self.refused)
+        if self.reviews and (texts := operation.texts()):
+            self.state = State.DETECTING
+            return [Detect(texts)]
+        return self._judge()
+
+    def _request_searched(self, _: Detected) -> list[Effect]:
+        return self._judge()
+
+    def _search_failed(self, _: DetectionFailed) -> list[Effect]:
+        message = "The request could not be searched for personal data, so it is refused. The proxy's log says where."
+        return self._refuse(Refuse("policy_failed", "redaction", message), searched=False)
+
+    def _judge(self) -> list[Effect]:
+        operation = self.operation
+        verdict = self.engine.judge(operation.ask())
+        if isinstance(verdict, DropTools):
+            operation.apply(verdict)
+            names = ", ".join(sorted(verdict.names))
+            self._note("rewrite", verdict.rule, "tool_not_allowed", verdict.message, names, len(verdict.names))
+        body = operation.seal()
+        counts = operation.mask_counts()
+        if counts:
+            self._note_counts("masked", "put pseudonyms in place of personal data", counts)
+        if not isinstance(verdict, Refuse):
+            verdict = self.engine.judge(BytesMoved(operation.memory.id, self.route.host, sent=len(body)))
+        if isinstance(verdict, Refuse):
+            return self._refuse(verdict)
+        self.draft.request_bytes = len(body)
+        self.state = State.ASKED
+        return [Forward(self.route.upstream, self.route.method, self.route.path, self._headers, body)]
+
+    # --- the reply ---
+
+    def _reply_began(self, head: ReplyBegan) -> list[Effect]:
+        self._status = head.status
+        self._headers = head.headers
+        self.draft.reply_began(head)
+        if self.operation.reply_began(head, self):
+            self.state = State.COLLECTING
+            return []
+        self.state = State.FLOWING
+        self._began = True
+        return [BeginReply(head.status, (*head.headers, *self.draft.reply_headers()))]
+
+    def _collect(self, part: ReplyPart) -> list[Effect]:
+        refused = self._received(part)
+        if refused is not None:
+            return [StopUpstream(), *self._refuse(refused)]
+        self._parts.append(part.data)
+        return []
+
+    def _collected(self, _: ReplyEnded) -> list[Effect]:
+        body = b"".join(self._parts)
+        try:
+            body = self.operation.whole(body, self)
+        except FormatError as e:
+            return self._upstream_error(502, "upstream_unreadable", f"The upstream's reply cannot be judged: {e}.")
+        self._end = "complete" if self._status < 400 else "failed"
+        headers = (*self._headers, *self.draft.reply_headers())
+        return self._record([Respond(self._status, headers, body)])
+
+    def _flow(self, part: ReplyPart) -> list[Effect]:
+        refused = self._received(part)
+        if refused is not None:
+            self._note("cut", refused.rule, refused.code, refused.message, refused.subject)
+            return self._cut(refused.code, refused.message, "refused")
+        try:
+            step = self.operation.part(part.data)
+        except FormatError as e:
+            return self._cut("upstream_unreadable", f"The upstream's stream cannot be judged: {e}.", "cut")
+        effects: list[Effect] = [SendPart(step.send)] if step.send else []
+        if step.last:
+            self._end = "complete" if self._status < 400 else "failed"
+            return [*effects, *self._record([SendPart(step.last)])]
+        return effects
+
+    def _flowed(self, _: ReplyEnded) -> list[Effect]:
+        try:
+            step = self.operation.end()
+        except FormatError as e:
+            return self._cut("upstream_unreadable", f"The upstream's stream cannot be judged: {e}.", "cut")
+        if self._status >= 400:
+            self._end = "failed"
+        else:
+            self._end = "complete" if self.operation.is_finished else "cut"
+        rest: list[Effect] = [SendPart(step.last)] if step.last else []
+        return self._record([*rest, EndReply()])
+
+    def _flow_broke(self, failure: UpstreamFailed) -> list[Effect]:
+        self.draft.error = f"{failure.kind}: {failure.message}"
+        return self._cut(f"upstream_{failure.kind}", f"The upstream broke off its reply: {failure.message}.", "cut")
+
+    def _no_reply(self, failure: UpstreamFailed) -> list[Effect]:
+        self.draft.error = f"{failure.kind}: {failure.message}"
+        status = 504 if failure.kind == "timeout" else 502
+        said = f"The upstream {self.route.upstream!r} did not answer: {failure.message}."
+        return self._upstream_error(status, f"upstream_{failure.kind}", said)
+
+    # --- endings ---
+
+    def _left_early(self, _: ClientLeft) -> list[Effect]:
+        """The client went before anything was sent on: there is nothing to write down of it."""
+        self.state = State.DONE
+        return []
+
+    def _left(self, _: ClientLeft) -> list[Effect]:
+        self._end = "aborted"
+        return [StopUpstream(), *self._record([])]
+
+    def _left_under_review(self, _: ClientLeft) -> list[Effect]:
+        """The reply is all here, but the last of it was never released."""
+        self._end = "aborted"
+        self._final = []
+        return [Detect(self.operation.record_texts())]
+
+    def _refuse(self, refused: Refuse, *, searched: bool = True) -> list[Effect]:
+        self._note("refuse", refused.rule, refused.code, refused.message, refused.subject)
+        self._end = "refused"
+        if not searched:
+            self.draft.leave_out_request("it was not searched for personal data")
+        if refused.code == "retry_budget_exhausted" and self.on_exhausted == "final_message":
+            final = self.operation.final_message(refused.message)
+            if final is not None:
+                return self._answer(final, refused.code)
+        return self._answer(self.operation.error(400, refused.code, refused.message), refused.code)
+
+    def _upstream_error(self, status: int, code: str, message: str) -> list[Effect]:
+        self._end = "failed"
+        self.draft.error = self.draft.error or f"{code}: {message}"
+        return [StopUpstream(), *self._answer(self.operation.error(status, code, message), None)]
+
+    def _answer(self, rendered: Rendered, code: Code | None) -> list[Effect]:
+        self.draft.answered(rendered)
+        headers: Headers = (("Content-Type", rendered.content_type), *self.draft.reply_headers())
+        if code is not None:
+            headers = (*headers, ("x-ironcage-refusal", code), ("x-should-retry", "false"))
+        return self._record([Respond(rendered.status, headers, rendered.body)])
+
+    def _cut(self, code: str, message: str, end: End) -> list[Effect]:
+        """A reply in progress fails with its format's own error event, never by a silent cut."""
+        self._end = end
+        self.draft.error = self.draft.error or f"{code}: {message}"
+        event = self.operation.error_event(code, message)
+        last: list[Effect] = [BreakConnection()] if event is None else [SendPart(event), EndReply()]
+        return [StopUpstream(), *self._record(last)]
+
+    def _record(self, final: list[Effect]) -> list[Effect]:
+        self._final = final
+        texts = self.operation.record_texts() if self.reviews and self._end != "refused" else ()
+        if texts:
+            self.state = State.REVIEWING
+            return [Detect(texts)]
+        return self._commit(self.operation.recorded())
+
+    def _reviewed(self, _: Detected) -> list[Effect]:
+        return self._commit(self.operation.recorded())
+
+    def _review_failed(self, _: DetectionFailed) -> list[Effect]:
+        self.draft.leave_out_reply("the reply could not be searched for personal data")
+        return self._commit(Recorded(()))
+
+    def _commit(self, recorded: Recorded) -> list[Effect]:
+        restored = self.draft.restored(self.operation)
+        if restored:
+            self._note("rewrite", "redaction", "restored", "put values back in place of pseudonyms", count=restored)
+        self.state = State.COMMITTING
+        attempt = self.draft.attempt(self.operation, recorded, self._end, tuple(self.notes), self._now_s)
+        failed = self._end != "complete"
+        self.operation.memory.ended(self.operation.digest, failed=failed and self._end != "refused")
+        self.engine.settle(AttemptEnded(attempt.trajectory, attempt.digest, self._end))
+        self.operation.settled(delivered=self._end == "complete")
+        return [Commit(attempt)]
+
+    def _committed(self, _: Committed) -> list[Effect]:
+        final, self._final = self._final, []
+        closes = not final or isinstance(final[-1], EndReply | Respond | BreakConnection)
+        self.state = State.DONE if closes else State.CLOSING
+        return final
+
+    def _commit_failed(self, _: CommitFailed) -> list[Effect]:
+        """What cannot be written down is not delivered."""
+        self.state = State.DONE
+        message = (
+            "The record of this exchange cannot be written, so its reply is withheld. Try again once the store is back."
+        )
+        if self._began:
+            event = self.operation.error_event("recording_unavailable", message)
+            ending: list[Effect] = [BreakConnection()] if event is None else [SendPart(event), EndReply()]
+            return [StopUpstream(), *ending]
+        rendered = self.operation.error(400, "recording_unavailable", message)
+        headers = (("Content-Type", rendered.content_type), ("x-ironcage-refusal", "recording_unavailable"))
+        return [Respond(rendered.status, (*headers, ("x-should-retry", "false")), rendered.body)]
+
+    def _trailing(self, part: ReplyPart) -> list[Effect]:
+        """Bytes behind the format's own terminator mean nothing to a client; they are not passed on."""
+        return []
+
+    def _closed(self, _: Arrival) -> list[Effect]:
+        self.state = State.DONE
+        return [EndReply()]
+
+    # --- judging replies (proxy.wire.format.ReplyJudge) ---
+
+    def call(self, name: str, call_id: str) -> Refuse | None:
+        verdict = self.engine.judge(CallProposed(self.operation.memory.id, name, call_id))
+        if not isinstance(verdict, Refuse):
+            return None
+        self._note("refuse", verdict.rule, verdict.code, verdict.message, verdict.subject or name)
+        return verdict
+
+    def _received(self, part: ReplyPart) -> Refuse | None:
+        self.draft.reply_bytes += len(part.data)
+        verdict = self.engine.judge(BytesMoved(self.operation.memory.id, self.route.host, received=len(part.data)))
+        return verdict if isinstance(verdict, Refuse) else None
+
+    def _note(self, action: str, rule: str, code: str, message: str, subject: str = "", count: int = 1) -> None:
+        self.notes.append(VerdictNote(action, rule, code, message, subject, count))  # type: ignore[arg-type]
+
+    def _note_counts(self, code: str, did: str, counts: dict[str, int]) -> None:
+        kinds = " ".join(f"{kind}:{count}" for kind, count in sorted(counts.items()))
+        self._note("rewrite", "redaction", code, did, kinds, sum(counts.values()))

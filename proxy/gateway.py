@@ -1,0 +1,307 @@
+"""The shell that drives exchanges: aiohttp's server on one side, the upstream client on the other, both doors."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import logging
+import socket
+from collections import deque
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from proxy.arrivals import (
+    Arrival,
+    ClientLeft,
+    CommitFailed,
+    Committed,
+    Detected,
+    DetectionFailed,
+    ReplyBegan,
+    ReplyEnded,
+    ReplyPart,
+    RequestArrived,
+    UpstreamFailed,
+)
+from proxy.effects import (
+    BeginReply,
+    BreakConnection,
+    Commit,
+    Detect,
+    Effect,
+    EndReply,
+    Forward,
+    Respond,
+    SendPart,
+    StopUpstream,
+)
+from proxy.exchange import Exchange, State
+from proxy.hall import Hall, Visitor
+from proxy.headers import forwarded, returned
+from proxy.routing import Destination
+from proxy.upstream import Patience, UpstreamBroke, UpstreamClient, UpstreamReply
+from trajectory.errors import ClientError, OperatorError, StoreError
+from trajectory.record import Door
+from trajectory.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+# Texts shorter than this are searched on the event loop: a thread would cost more than it saves.
+_INLINE_CHARACTERS = 4096
+
+
+@dataclass(slots=True, eq=False)
+class _Live:
+    """One exchange under way, with the sockets that belong to it."""
+
+    exchange: Exchange
+    request: web.BaseRequest
+    destination: Destination
+    began_s: float
+    forward: Forward | None = None
+    upstream: UpstreamReply | None = None
+    reply: web.StreamResponse | None = None
+    broken_off: bool = False
+    wants_upstream: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Gateway:
+    """`hall` decides what an exchange is; this class moves its bytes."""
+
+    hall: Hall
+    recorder: Recorder
+    client: UpstreamClient
+    max_body_bytes: int = 64 * 1024 * 1024
+    access_token: str | None = None
+    hop_secret: str = ""
+    _runners: list[web.ServerRunner] = field(default_factory=list)
+    _leftovers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def listen(self, host: str, port: int, *, door: Door = "base_url") -> int:
+        """Listen; returns the bound port. OperatorError if that is not possible, or not safe without a token."""
+        if self.access_token is None and not is_loopback(host):
+            raise OperatorError(
+                f"listening on {host} would let anyone on the network use your keys",
+                hint="set access_token in the configuration, or listen on 127.0.0.1",
+            )
+        handler = self._through_proxy if door == "proxy" else self._base_url
+        server = web.Server(handler, handler_cancellation=True, access_log=None, auto_decompress=False)
+        runner = web.ServerRunner(server, handle_signals=False)
+        await runner.setup()
+        site = web.TCPSite(runner, host, port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as e:
+            await runner.cleanup()
+            raise OperatorError(
+                f"cannot listen on {host}:{port}: {e.strerror or e}", hint="another program has it: choose another port"
+            ) from None
+        self._runners.append(runner)
+        return bound_port(runner)
+
+    async def close(self) -> None:
+        """Stop listening, let exchanges under way be cut and written down."""
+        for runner in self._runners:
+            await runner.cleanup()
+        while self._leftovers:
+            await asyncio.wait(self._leftovers)
+
+    async def _base_url(self, request: web.BaseRequest) -> web.StreamResponse:
+        token = request.headers.get("x-ironcage-token", "")
+        if self.access_token is not None and not hmac.compare_digest(token.encode(), self.access_token.encode()):
+            return plain_error(401, "unauthorized", "x-ironcage-token is missing or wrong")
+        return await self._serve(request, Visitor.from_headers(request.headers, request.remote), None)
+
+    async def _through_proxy(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Only the proxy door may come in here: it proves itself with this process's secret."""
+        given = request.headers.get("x-ironcage-hop", "")
+        if not self.hop_secret or not hmac.compare_digest(given.encode(), self.hop_secret.encode()):
+            return plain_error(403, "route_refused", "this port is for the proxy door")
+        target = request.headers.get("x-ironcage-target", "")
+        return await self._serve(request, Visitor.from_headers(request.headers, request.remote), target)
+
+    async def _serve(self, request: web.BaseRequest, visitor: Visitor, target: str | None) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return plain_error(426, "route_refused", "WebSockets are not served here; use HTTP", upgrade=True)
+        try:
+            destination = self.hall.destination(request.method, request.raw_path, visitor, target)
+        except ClientError as e:
+            return plain_error(400, "route_refused", f"{e}: {e.hint}" if e.hint else str(e))
+        body = await self._body(request)
+        if isinstance(body, web.Response):
+            return body
+        exchange, destination = self.hall.exchange(destination, visitor, "proxy" if target is not None else "base_url")
+        live = _Live(exchange, request, destination, began_s)
+        headers = forwarded(request.raw_headers, judged=destination.route.kind == "model" or exchange.reviews)
+        try:
+            await self._drive(live, RequestArrived(headers, body, 0.0))
+            await self._pump(live)
+        except asyncio.CancelledError:
+            self._left(live)
+            raise
+        except ConnectionResetError:  # the client's socket; the exchange is told as if it had closed in order
+            self._left(live)
+        except Exception:  # one of three broad excepts: a bug of ours must not let anything through
+            log.exception("an exchange broke")
+            await self._perform_all(live, exchange.broken(self._at(live)))
+        finally:
+            if live.upstream is not None:
+                live.upstream.close()
+        return live.reply if live.reply is not None else plain_error(500, "policy_failed", "nothing was decided")
+
+    async def _body(self, request: web.BaseRequest) -> bytes | web.Response:
+        """The whole body, or the refusal of one that is too large."""
+        length = request.content_length
+        too_large = f"the body is larger than {self.max_body_bytes} bytes (max_body_bytes)"
+        if length is not None and length > self.max_body_bytes:
+            return plain_error(413, "unreadable_body", too_large)
+        if not request.body_exists:
+            return b""
+        first = await request.content.readany()
+        if length is not None and len(first) == length:
+            return first
+        parts, size = [first], len(first)
+        while data := await request.content.readany():
+            size += len(data)
+            if size > self.max_body_bytes:
+                return plain_error(413, "unreadable_body", too_large)
+            parts.append(data)
+        return b"".join(parts)
+
+    # --- driving ---
+
+    def _at(self, live: _Live) -> float:
+        return asyncio.get_running_loop().time() - live.began_s
+
+    async def _drive(self, live: _Live, arrival: Arrival) -> None:
+        await self._perform_all(live, live.exchange.receive(arrival))
+
+    async def _perform_all(self, live: _Live, effects: list[Effect]) -> None:
+        queue = deque(effects)
+        while queue:
+            arrival = await self._perform(live, queue.popleft())
+            if arrival is not None:
+                queue.extend(live.exchange.receive(arrival))
+
+    async def _perform(self, live: _Live, effect: Effect) -> Arrival | None:  # noqa: PLR0911 - one return an effect
+        match effect:
+            case SendPart(data):
+                if live.reply is not None:
+                    await live.reply.write(data)
+                return None
+            case Commit(attempt):
+                try:
+                    await self.recorder.commit(attempt)
+                except StoreError:
+                    log.exception("an attempt could not be recorded")
+                    return CommitFailed(self._at(live))
+                return Committed(self._at(live))
+            case Detect(texts):
+                return await self._detect(live, texts)
+            case Forward():
+                live.forward = effect
+                return None
+            case BeginReply(status, headers):
+                live.reply = web.StreamResponse(status=status, headers=CIMultiDict(returned(headers)))
+                await live.reply.prepare(live.request)
+                return None
+            case Respond(status, headers, body):
+                live.reply = web.Response(status=status, headers=CIMultiDict(returned(headers, whole=True)), body=body)
+                return None
+            case EndReply():
+                if live.reply is not None:
+                    await live.reply.write_eof()
+                return None
+            case StopUpstream():
+                live.wants_upstream = False
+                return None
+            case BreakConnection():
+                if live.request.transport is not None:
+                    live.request.transport.abort()
+                live.broken_off = True
+                return None
+
+    async def _pump(self, live: _Live) -> None:
+        """Ask the upstream and feed its reply to the exchange until that wants no more."""
+        forward = live.forward
+        if forward is None:
+            return
+        try:
+            reply = await self._ask(live, forward)
+            live.upstream = reply
+            await self._drive(live, ReplyBegan(reply.status, reply.headers, self._at(live), reply.length))
+            async for data in reply.parts():
+                await self._drive(live, ReplyPart(data, self._at(live)))
+                if not live.wants_upstream or live.exchange.state is State.DONE:
+                    return
+        except UpstreamBroke as e:
+            await self._drive(live, UpstreamFailed(e.kind, str(e), self._at(live)))
+            return
+        await self._drive(live, ReplyEnded(self._at(live)))
+
+    async def _ask(self, live: _Live, forward: Forward) -> UpstreamReply:
+        upstream = self.hall.upstream(forward.upstream)
+        patience = Patience(upstream.connect_timeout_s, upstream.idle_timeout_s) if upstream else Patience()
+        return await self.client.ask(
+            forward.method,
+            live.destination.base_url + forward.path,
+            forward.headers,
+            forward.body,
+            patience=patience,
+            ca_file=upstream.ca_file if upstream else None,
+        )
+
+    async def _detect(self, live: _Live, texts: tuple[tuple[str, str], ...]) -> Arrival:
+        redactor = self.hall.redactor
+        try:
+            if redactor is not None:
+                if sum(len(text) for text, _ in texts) < _INLINE_CHARACTERS:
+                    redactor.search(texts)
+                else:
+                    await asyncio.get_running_loop().run_in_executor(None, redactor.search, texts)
+        except Exception:  # whatever a detector raises: doubt refuses, and its message may quote what it read
+            log.error("a detector could not finish", exc_info=log.isEnabledFor(logging.DEBUG))
+            return DetectionFailed(self._at(live))
+        return Detected(self._at(live))
+
+    def _left(self, live: _Live) -> None:
+        """The client is gone: what is to be written down goes on without it."""
+        effects = live.exchange.receive(ClientLeft(self._at(live)))
+        if effects:
+            task = asyncio.get_running_loop().create_task(self._perform_all(live, effects))
+            self._leftovers.add(task)
+            task.add_done_callback(self._leftovers.discard)
+
+
+def plain_error(status: int, code: str, message: str, *, upgrade: bool = False) -> web.Response:
+    """An answer outside any exchange: nothing was routed, so there is no native shape to speak in."""
+    headers = {"x-should-retry": "false", "x-ironcage-refusal": code}
+    if upgrade:
+        headers["Upgrade"] = "HTTP/1.1"
+    return web.json_response(
+        {"error": {"message": message, "type": "ironcage", "code": code}}, status=status, headers=headers
+    )
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bound_port(runner: web.BaseRunner) -> int:
+    for site in runner.sites:
+        server = getattr(site, "_server", None)
+        for sock in server.sockets if server is not None else ():
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                return int(sock.getsockname()[1])
+    raise OperatorError("the listener has no port")

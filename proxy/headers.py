@@ -1,0 +1,42 @@
+"""Which headers cross the proxy (RFC 9110, section 7.6.1: fields of one hop stay on it)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proxy.arrivals import Headers
+
+_ONE_HOP = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+# Host and length are the next hop's own; Expect has been answered here.
+_NOT_FORWARDED = _ONE_HOP | {"host", "content-length", "expect"}
+_OURS = "x-ironcage-"
+
+
+def forwarded(raw: Iterable[tuple[bytes, bytes]], *, judged: bool) -> Headers:
+    """Request headers for the upstream. Where replies are `judged` they must come uncompressed."""
+    kept: list[tuple[str, str]] = []
+    named: set[str] = set()
+    for key, value in raw:
+        name = key.decode("latin-1")
+        lower = name.lower()
+        text = value.decode("utf-8", "surrogateescape")
+        if lower == "connection":
+            named.update(part.strip().lower() for part in text.split(","))
+        if lower in _NOT_FORWARDED or lower.startswith(_OURS) or (judged and lower == "accept-encoding"):
+            continue
+        kept.append((name, text))
+    if named:
+        kept = [(k, v) for k, v in kept if k.lower() not in named]
+    if judged:
+        kept.append(("Accept-Encoding", "identity"))
+    return tuple(kept)
+
+
+def returned(headers: Headers, *, whole: bool = False) -> list[tuple[str, str]]:
+    """Reply headers for the client; of a `whole` reply the server computes the length itself."""
+    return [(k, v) for k, v in headers if k.lower() not in _ONE_HOP and not (whole and k.lower() == "content-length")]

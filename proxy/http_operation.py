@@ -1,0 +1,171 @@
+"""A tool call over plain HTTP, or any other exchange that is no model call: forwarded as it is, recorded masked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import msgspec
+
+from policies.redaction.pseudonyms import Vault
+from policies.verdict import DropTools
+from proxy.arrivals import ReplyBegan, RequestArrived
+from proxy.masking import mask_plain, mask_recorded, texts_of
+from proxy.memory import Memories, TrajectoryMemory
+from proxy.operation import Recorded, Route
+from proxy.redactor import Redactor
+from proxy.wire.format import Rendered, ReplyJudge, StreamStep
+from trajectory.conversation import ToolDefinition
+from trajectory.events import ToolAsked
+from trajectory.record import Body, Span, ToolUse
+
+_WHOLE_BYTES = 64 * 1024
+_MAX_RECORDED_BYTES = 32 * 1024 * 1024
+_MAX_ARGUMENT_CHARACTERS = 64 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class HttpOperation:
+    route: Route
+    memories: Memories
+    memory: TrajectoryMemory
+    named_session: bool
+    redactor: Redactor | None
+    matched_by: str = "session"
+    digest: str = ""
+    model: str | None = None
+    streamed: bool = False
+    tools: tuple[ToolDefinition, ...] = ()
+    sent: Body = ()
+    _body: bytes = b""
+    _reply: list[bytes] = field(default_factory=list)
+    _reply_bytes: int = 0
+    _length: int | None = None
+    _status: int = 0
+
+    def read(self, request: RequestArrived) -> None:
+        self._body = request.body
+        self.digest = _digest(self.route, request.body)
+        if not self.named_session:
+            found = self.memories.by_proposal(self.route.tool, self._arguments()) if self.route.tool else None
+            self.matched_by = "tool_arguments" if found is not None else "client"
+            self.memory = found or self.memories.get(
+                self.memory.id, self.memory.session, self.memory.task, self.memory.agent
+            )
+
+    def ask(self) -> ToolAsked:
+        return ToolAsked(
+            trajectory=self.memory.id,
+            upstream=self.route.upstream if self.route.named else None,
+            host=self.route.host,
+            tool=self.route.tool,
+            digest=self.digest,
+            body_bytes=len(self._body),
+            arguments=self._arguments(),
+        )
+
+    def apply(self, verdict: DropTools) -> None:
+        """A tool offers no tools."""
+
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        if self.redactor is None:
+            return ()
+        pairs = (*texts_of(self._body), (self.route.path, ""))
+        return tuple(pair for pair in pairs if not self.redactor.knows(*pair))
+
+    def seal(self) -> bytes:
+        """Tools get the real values: the agent has them. Only what is written down is masked."""
+        recorded = self._body
+        if self.redactor is not None and recorded:
+            recorded = mask_recorded(recorded, self.redactor, self._vault(self.redactor))
+        self.sent = (Span.of(recorded),) if recorded else ()
+        return self._body
+
+    def mask_counts(self) -> dict[str, int]:
+        return {}
+
+    def reply_began(self, head: ReplyBegan, judge: ReplyJudge) -> bool:
+        self._length = head.length
+        self._status = head.status
+        return head.length is not None and head.length <= _WHOLE_BYTES
+
+    def part(self, data: bytes) -> StreamStep:
+        self._keep(data)
+        self._reply_bytes += len(data)
+        if self._length is not None and self._reply_bytes >= self._length:
+            return StreamStep(last=data)  # the client knows the length: with this part it has all
+        return StreamStep(send=data)
+
+    def end(self) -> StreamStep:
+        return StreamStep()
+
+    def whole(self, body: bytes, judge: ReplyJudge) -> bytes:
+        self._keep(body)
+        return body
+
+    @property
+    def is_finished(self) -> bool:
+        return True
+
+    def record_texts(self) -> tuple[tuple[str, str], ...]:
+        if self.redactor is None:
+            return ()
+        return tuple(pair for pair in texts_of(b"".join(self._reply)) if not self.redactor.knows(*pair))
+
+    def recorded(self) -> Recorded:
+        body = b"".join(self._reply)
+        arguments = self._arguments()
+        if self.redactor is not None:
+            vault = self._vault(self.redactor)
+            body = mask_recorded(body, self.redactor, vault) if body else b""
+            arguments = mask_plain(arguments, self.redactor, vault)
+        tool = ToolUse(self.route.tool, arguments, self._status >= 400) if self.route.kind == "tool" else None
+        note = "only the beginning of the reply is recorded" if self._reply_bytes > _MAX_RECORDED_BYTES else ""
+        return Recorded((Span.of(body),) if body else (), note=note, tool=tool)
+
+    def path_recorded(self) -> str:
+        if self.redactor is None:
+            return self.route.path
+        return mask_plain(self.route.path, self.redactor, self._vault(self.redactor))
+
+    def extra(self) -> dict[str, str]:
+        return {}
+
+    def settled(self, *, delivered: bool) -> None:
+        """The next tool call does not build on this one."""
+
+    def error(self, status: int, code: str, message: str) -> Rendered:
+        return Rendered(status, json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False).encode())
+
+    def error_event(self, code: str, message: str) -> bytes | None:
+        return None
+
+    def final_message(self, text: str) -> Rendered | None:
+        return None
+
+    def _keep(self, data: bytes) -> None:
+        if self._reply_bytes <= _MAX_RECORDED_BYTES:
+            self._reply.append(data)
+
+    def _arguments(self) -> str:
+        """The body where there is one, else the query: both are what the agent chose."""
+        if self._body:
+            return self._body[:_MAX_ARGUMENT_CHARACTERS].decode("utf-8", "replace")
+        return urlsplit(self.route.path).query
+
+    def _vault(self, redactor: Redactor) -> Vault:
+        if self.memory.vault is None:
+            self.memory.vault = redactor.new_vault()
+        return self.memory.vault
+
+
+def _digest(route: Route, body: bytes) -> str:
+    """Equal for the same call again; a JSON body counts in its canonical form."""
+    try:
+        canonical = msgspec.json.encode(msgspec.json.decode(body), order="sorted") if body else b""
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        canonical = body
+    head = f"{route.method} {route.upstream} {route.path}\n".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(head + canonical, digest_size=16).hexdigest()

@@ -1,0 +1,152 @@
+"""Masking JSON bodies by span, and whatever else is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from policies.redaction.finding import Detector
+from policies.redaction.mask import mask
+from policies.redaction.pseudonyms import Vault
+from proxy.redactor import Redactor
+from proxy.wire.layout import Section
+from proxy.wire.spans import Edit, Leaf, apply_edits, raw_offsets, string_leaves, unescaped
+from trajectory.errors import FormatError
+
+# Strings under these keys are protocol, not content: changing them breaks the call, and they are not the user's words.
+STRUCTURAL_KEYS = frozenset(
+    {
+        "role", "type", "id", "call_id", "tool_call_id", "tool_use_id", "item_id", "name", "model", "object",
+        "finish_reason", "stop_reason", "status", "tool_choice", "service_tier", "reasoning_effort", "signature",
+        "thoughtSignature", "encrypted_content", "cache_control", "media_type", "mime_type", "mimeType", "format",
+        "detail", "previous_response_id", "system_fingerprint",
+    }
+)  # fmt: skip
+_BINARY_KEYS = frozenset({"data", "file_data", "b64_json", "inlineData"})
+_MAX_DEPTH = 3
+
+
+def is_content(path: tuple[str | int, ...], text: str) -> bool:
+    """Whether a string value may hold a person's words: not structure, and not bytes in base64."""
+    key = _key(path)
+    if key in STRUCTURAL_KEYS or key in _BINARY_KEYS:
+        return False
+    return not text.startswith("data:")
+
+
+def unknown_texts(sections: Iterable[Section], redactor: Redactor) -> tuple[tuple[str, str], ...]:
+    """(text, key) of each string that the redactor has not seen yet."""
+    return tuple(pair for s in sections for pair in _texts(s.sent, s.leaves) if not redactor.knows(*pair))
+
+
+def mask_section(section: Section, redactor: Redactor, vault: Vault) -> None:
+    """Replace what is found by pseudonyms issued in `vault`. Idempotent."""
+    masked, issued = mask_json(section.sent, redactor, vault, section.leaves)
+    if issued:
+        section.rewrite(masked, issued)
+    section.searched = True
+
+
+def mask_json(
+    raw: bytes, detector: Detector, vault: Vault, leaves: Iterable[Leaf] | None = None
+) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    """`raw` with each string value masked, and the (kind, value) pairs that stood there, in order."""
+    edits: list[Edit] = []
+    issued: list[tuple[str, str]] = []
+    for leaf in string_leaves(raw) if leaves is None else leaves:
+        inside = raw[leaf.start : leaf.end]
+        text = unescaped(inside)
+        if not text or not is_content(leaf.path, text):
+            continue
+        replaced = mask_text(text, detector, vault, key=_key(leaf.path))
+        if not replaced:
+            continue
+        offsets = raw_offsets(inside, text)
+        for start, end, token in replaced:
+            edits.append(Edit(leaf.start + offsets[start], leaf.start + offsets[end], token.encode()))
+            value = vault.value(token)
+            if value is not None:
+                issued.append((vault.kind(token) or "", value))
+    return (apply_edits(raw, edits), tuple(issued)) if edits else (raw, ())
+
+
+def mask_text(
+    text: str, detector: Detector, vault: Vault, *, key: str = "", depth: int = 0
+) -> list[tuple[int, int, str]]:
+    """(start, end, token) for `text`, looking also into JSON inside it (tool arguments), escapes undone."""
+    outer = list(mask(text, detector, vault, key=key).edits)
+    inner = _nested(text, detector, vault, depth) if depth < _MAX_DEPTH and text.lstrip()[:1] in ("{", "[") else []
+    if not inner:
+        return outer
+    # what the inner reading found is exact at its own level of escapes; the outer one adds what lies beside it
+    taken = [(start, end) for start, end, _ in inner]
+    return inner + [e for e in outer if all(e[1] <= start or e[0] >= end for start, end in taken)]
+
+
+def mask_recorded(data: bytes, detector: Detector, vault: Vault) -> bytes:
+    """`data` as it may be written down: JSON and other text masked, anything else left out but for its size."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return f"[{len(data)} bytes that are not text: not recorded while redaction is on]".encode()
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return mask_json(data, detector, vault)[0]
+        except (FormatError, ValueError, IndexError):
+            pass  # it only looked like JSON
+    return mask_plain(text, detector, vault).encode()
+
+
+def mask_plain(text: str, detector: Detector, vault: Vault) -> str:
+    for start, end, token in sorted(mask_text(text, detector, vault), reverse=True):
+        text = text[:start] + token + text[end:]
+    return text
+
+
+def _nested(text: str, detector: Detector, vault: Vault, depth: int) -> list[tuple[int, int, str]]:
+    data = text.encode("utf-8", "surrogatepass")
+    found: list[tuple[int, int, str]] = []
+    try:
+        leaves = list(string_leaves(data))
+        for leaf in leaves:
+            inside = data[leaf.start : leaf.end]
+            value = unescaped(inside)
+            replaced = mask_text(value, detector, vault, key=_key(leaf.path), depth=depth + 1) if value else []
+            offsets = raw_offsets(inside, value) if replaced else []
+            for start, end, token in replaced:
+                begin = len(data[: leaf.start + offsets[start]].decode("utf-8", "surrogatepass"))
+                found.append((begin, begin + len(inside[offsets[start] : offsets[end]].decode()), token))
+    except (FormatError, ValueError, IndexError):
+        return []  # not JSON after all: the outer reading has covered it as text
+    return found
+
+
+def _texts(raw: bytes, leaves: Iterable[Leaf], depth: int = 0) -> Iterator[tuple[str, str]]:
+    for leaf in leaves:
+        text = unescaped(raw[leaf.start : leaf.end])
+        if not text or not is_content(leaf.path, text):
+            continue
+        yield text, _key(leaf.path)
+        if depth < _MAX_DEPTH and text.lstrip()[:1] in ("{", "["):
+            inner = text.encode("utf-8", "surrogatepass")
+            try:
+                yield from list(_texts(inner, list(string_leaves(inner)), depth + 1))
+            except (FormatError, ValueError, IndexError):
+                continue
+
+
+def texts_of(data: bytes) -> tuple[tuple[str, str], ...]:
+    """The (text, key) pairs of a body that is about to be recorded."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return ()
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return tuple(_texts(data, list(string_leaves(data))))
+        except (FormatError, ValueError, IndexError):
+            pass
+    return ((text, ""),) if text else ()
+
+
+def _key(path: tuple[str | int, ...]) -> str:
+    return next((step for step in reversed(path) if isinstance(step, str)), "")

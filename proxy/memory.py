@@ -1,0 +1,160 @@
+"""What the proxy remembers of live trajectories, and how a request without a session id finds its own.
+
+Order of trust (measured over 41 real clients): a session the client names; a tool call id that we passed on; a
+history that extends, byte for byte, what this trajectory sent before and what it was answered; else a new one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import msgspec
+
+from policies.redaction.pseudonyms import Vault
+from proxy.wire.layout import Layout
+from trajectory.conversation import Message, Reply, ToolCall
+
+_MAX_TRAJECTORIES = 20_000
+_MAX_BODY_BYTES = 128 * 1024 * 1024
+_MAX_CALL_IDS = 200_000
+
+
+@dataclass(slots=True, eq=False)
+class TrajectoryMemory:
+    """`layout` is the last request that was judged whole, `answer` what the client was answered to it."""
+
+    id: str
+    session: str
+    task: str | None = None
+    agent: str | None = None
+    vault: Vault | None = None
+    layout: Layout | None = None
+    answer: Reply | None = None
+    operations: OrderedDict[str, tuple[str, int, bool]] = field(default_factory=OrderedDict)
+    """Body digest -> (operation, attempts so far, last one failed), for the most recent bodies."""
+
+    def attempt_of(self, digest: str, new_id: str) -> tuple[str, int]:
+        """The operation that an attempt at this body belongs to, and its number, from 1."""
+        operation, count, failed = self.operations.get(digest, (new_id, 0, False))
+        if not failed:
+            operation, count = new_id, 0
+        self.operations[digest] = (operation, count + 1, True)  # until its end says otherwise
+        self.operations.move_to_end(digest)
+        while len(self.operations) > 64:
+            self.operations.popitem(last=False)
+        return operation, count + 1
+
+    def ended(self, digest: str, *, failed: bool) -> None:
+        known = self.operations.get(digest)
+        if known is not None:
+            self.operations[digest] = (known[0], known[1], failed)
+
+
+class Memories:
+    """Live trajectories, least recently used forgotten first: a forgotten one goes on by its explicit session,
+    or as a new one; its record is in the store either way.
+    """
+
+    def __init__(self) -> None:
+        self._by_id: OrderedDict[str, TrajectoryMemory] = OrderedDict()
+        self._by_call: OrderedDict[str, str] = OrderedDict()
+        self._by_opening: OrderedDict[bytes, OrderedDict[str, None]] = OrderedDict()
+        self._body_bytes = 0
+
+    def get(self, trajectory: str, session: str, task: str | None, agent: str | None) -> TrajectoryMemory:
+        memory = self._by_id.get(trajectory)
+        if memory is None:
+            memory = self._by_id[trajectory] = TrajectoryMemory(trajectory, session, task, agent)
+            while len(self._by_id) > _MAX_TRAJECTORIES:
+                self._forget_oldest()
+        self._by_id.move_to_end(trajectory)
+        if task is not None:
+            memory.task = task
+        return memory
+
+    def fresh(self, trajectory: str, session: str, task: str | None, agent: str | None) -> TrajectoryMemory:
+        """A candidate for a new trajectory: known here only once `get` has been asked for it."""
+        return self._by_id.get(trajectory) or TrajectoryMemory(trajectory, session, task, agent)
+
+    def by_call(self, call_ids: list[str]) -> TrajectoryMemory | None:
+        """The trajectory whose model proposed one of these calls."""
+        for call_id in reversed(call_ids):
+            found = self._by_id.get(self._by_call.get(call_id, ""))
+            if found is not None:
+                return found
+        return None
+
+    def similar(self, body: bytes) -> list[TrajectoryMemory]:
+        """Trajectories whose last request began like this body, the most recent first."""
+        opening = self._by_opening.get(_opening(body))
+        return [m for t in reversed(opening) if (m := self._by_id.get(t)) is not None] if opening else []
+
+    def judged(self, memory: TrajectoryMemory, layout: Layout) -> None:
+        """`layout` has been judged and masked: the next request of this trajectory builds on it."""
+        if memory.layout is not None:
+            self._body_bytes -= len(memory.layout.body)
+        memory.layout = layout
+        self._body_bytes += len(layout.body)
+        opening = self._by_opening.setdefault(_opening(layout.body), OrderedDict())
+        opening[memory.id] = None
+        opening.move_to_end(memory.id)
+        self._by_opening.move_to_end(_opening(layout.body))
+        while len(opening) > 64:
+            opening.popitem(last=False)
+        while len(self._by_opening) > _MAX_TRAJECTORIES:
+            self._by_opening.popitem(last=False)
+        while self._body_bytes > _MAX_BODY_BYTES and len(self._by_id) > 1:
+            self._forget_oldest()
+
+    def answered(self, memory: TrajectoryMemory, reply: Reply, issued: tuple[ToolCall, ...]) -> None:
+        """`reply` is the client's view of the answer; `issued` are all calls that the model proposed in it."""
+        memory.answer = reply
+        for call in issued:
+            for key in (call.id, _proposal(call.name, call.arguments)):
+                if key:
+                    self._by_call[key] = memory.id
+                    self._by_call.move_to_end(key)
+        while len(self._by_call) > _MAX_CALL_IDS:
+            self._by_call.popitem(last=False)
+
+    def by_proposal(self, name: str, arguments: str) -> TrajectoryMemory | None:
+        """The trajectory whose model last proposed just this call."""
+        return self._by_id.get(self._by_call.get(_proposal(name, arguments), ""))
+
+    def _forget_oldest(self) -> None:
+        _, memory = self._by_id.popitem(last=False)
+        if memory.layout is not None:
+            self._body_bytes -= len(memory.layout.body)
+
+
+def continues(memory: TrajectoryMemory, layout: Layout, following: Message | None, digest: str) -> bool:
+    """Whether a request without a session goes on where `memory` stands.
+
+    `layout` was read against `memory.layout`; `following` is its first new message. A request that repeats the
+    last one whole belongs to it only as a retry: after a success it is a new conversation with the same opening.
+    """
+    if memory.layout is None or layout.kept < len(memory.layout.items):
+        return False
+    if len(layout.items) == layout.kept:
+        return memory.operations.get(digest, ("", 0, False))[2]
+    if following is None or memory.answer is None:
+        return False
+    if memory.answer.calls:
+        ids = {call.id for call in memory.answer.calls}
+        return bool(ids & {call.id for call in following.calls})
+    return following.role == "assistant" and following.text.strip() == memory.answer.text.strip()
+
+
+def _proposal(name: str, arguments: str) -> str:
+    """Name and canonical arguments as one key; arguments that are no JSON object stand for themselves."""
+    try:
+        canonical = msgspec.json.encode(msgspec.json.decode(arguments), order="sorted").decode()
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        canonical = arguments
+    return f"{name}\0{canonical}"
+
+
+def _opening(body: bytes) -> bytes:
+    """Enough of a body to find others of its conversation; what follows is compared in full."""
+    return body[:512]

@@ -1,0 +1,282 @@
+"""A model call: a request in some wire format, judged and masked against what its trajectory sent before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import msgspec
+
+from policies.redaction.pseudonyms import Vault
+from policies.redaction.restore import restore
+from policies.verdict import DropTools
+from proxy.arrivals import ReplyBegan, RequestArrived, header
+from proxy.masking import mask_json, mask_plain, mask_recorded, mask_section, unknown_texts
+from proxy.memory import Memories, TrajectoryMemory, continues
+from proxy.operation import Recorded, Route, Swap
+from proxy.redactor import Redactor
+from proxy.wire.format import Asked, Rendered, ReplyJudge, StreamReader, StreamStep, Wire
+from proxy.wire.layout import Layout, read_layout
+from trajectory.conversation import Reply, ToolCall, ToolDefinition
+from trajectory.errors import FormatError
+from trajectory.events import ModelAsked
+from trajectory.record import Body, Span
+
+
+@dataclass(slots=True, eq=False)
+class ModelOperation:
+    """`memory` is given where the client named its session; else `read` finds it, `new_id` naming a new one."""
+
+    route: Route
+    wire: Wire
+    memories: Memories
+    memory: TrajectoryMemory
+    named_session: bool
+    redactor: Redactor | None
+    swap: Swap | None = None
+    matched_by: str = "session"
+    digest: str = ""
+    model: str | None = None
+    streamed: bool = False
+    tools: tuple[ToolDefinition, ...] = ()
+    sent: Body = ()
+    _layout: Layout | None = None
+    _asked: Asked | None = None
+    _counts: Counter[str] = field(default_factory=Counter)
+    _is_read: bool = True
+    _reader: StreamReader | None = None
+    _reply: Reply | None = None
+    _upstream: list[bytes] = field(default_factory=list)
+    _client: list[bytes] | None = None
+    _restored: int = 0
+    _refused_whole: bool = False
+    _judge: ReplyJudge | None = None
+
+    def read(self, request: RequestArrived) -> None:
+        if header(request.headers, "content-encoding") not in ("", "identity"):
+            raise FormatError("it is compressed, and compressed requests are not judged")
+        known = self.memory if self.named_session else self._similar(request.body)
+        layout = read_layout(request.body, self.wire.list_key, known.layout if known is not None else None)
+        self._asked = self.wire.read_request(layout, self.route.path)
+        self.digest = layout.digest(self.route.upstream, self.route.path)
+        if not self.named_session:
+            self.memory = self._correlated(layout, known)
+        if self.redactor is not None and known is not self.memory:
+            self._reissue(layout, self.redactor)
+        if self.swap is not None:
+            self.wire.set_model(layout, self.swap.model, self.swap.parameters)
+        self._layout = layout
+        self.model = self.swap.model if self.swap is not None else self._asked.model
+        self.streamed = self._asked.streamed
+        self.tools = self._asked.tools
+
+    def ask(self) -> ModelAsked:
+        asked, layout = self._asked, self._layout
+        if asked is None or layout is None:  # pragma: no cover - the exchange reads first
+            raise RuntimeError("asked before it was read")
+        return ModelAsked(
+            trajectory=self.memory.id,
+            upstream=self.route.upstream,
+            host=self.route.host,
+            model=self.model or "",
+            digest=self.digest,
+            body_bytes=len(layout.body),
+            tools=tuple(tool.name for tool in asked.tools),
+            forced_tool=asked.forced_tool,
+        )
+
+    def apply(self, verdict: DropTools) -> None:
+        if self._layout is not None:
+            self.wire.drop_tools(self._layout, verdict.names)
+
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        if self._layout is None or self.redactor is None:
+            return ()
+        return unknown_texts(self._layout.unsearched(), self.redactor)
+
+    def seal(self) -> bytes:
+        layout = self._layout
+        if layout is None:  # pragma: no cover - the exchange reads first
+            raise RuntimeError("sealed before it was read")
+        if self.redactor is not None:
+            vault = self._vault(self.redactor)
+            for section in layout.unsearched():
+                mask_section(section, self.redactor, vault)
+                self._counts.update(kind for kind, _ in section.issued)
+        self.sent = layout.assembled()
+        self.memories.judged(self.memory, layout)
+        return self.sent[0].data if len(self.sent) == 1 else b"".join(span.data for span in self.sent)
+
+    def mask_counts(self) -> dict[str, int]:
+        return dict(self._counts)
+
+    def reply_began(self, head: ReplyBegan, judge: ReplyJudge) -> bool:
+        self._judge = judge
+        if self.redactor is not None:
+            judge.lookup = self.redactor.lookup(self.memory.vault)
+        kind = header(head.headers, "content-type").partition(";")[0].strip().lower()
+        self._is_read = 200 <= head.status < 300
+        if kind != "text/event-stream":
+            return True
+        if header(head.headers, "content-encoding") not in ("", "identity"):
+            return True  # cannot be judged part by part: `whole` refuses it
+        if self._is_read:
+            self._reader = self.wire.stream(judge)
+        return False
+
+    def whole(self, body: bytes, judge: ReplyJudge) -> bytes:
+        self._upstream.append(body)
+        if not self._is_read:
+            return body  # an upstream's error: clients read its wording, so it stays as it is
+        read = self.wire.read_reply(body, judge)
+        self._reply = read.reply
+        self._restored = read.restored
+        self._refused_whole = bool(read.refused)
+        if read.client is not body:
+            self._client = [read.client]
+        return read.client
+
+    def part(self, data: bytes) -> StreamStep:
+        self._upstream.append(data)
+        if self._reader is None:
+            return StreamStep(send=data)
+        return self._shown(self._reader.feed(data))
+
+    def end(self) -> StreamStep:
+        return self._shown(self._reader.end()) if self._reader is not None else StreamStep()
+
+    @property
+    def is_finished(self) -> bool:
+        """Seen: the terminator, or a finish reason (some servers send no terminator)."""
+        if self._reader is None:
+            return True
+        return self._reader.ended or self._reader.reply().finish is not None
+
+    def record_texts(self) -> tuple[tuple[str, str], ...]:
+        reply = self.answer()
+        if self.redactor is None or reply is None:
+            return ()
+        texts = [(reply.text, "")] + [(call.arguments, "arguments") for call in reply.calls]
+        return tuple(t for t in texts if t[0] and not self.redactor.knows(*t))
+
+    def recorded(self) -> Recorded:
+        upstream = b"".join(self._upstream)
+        if self.redactor is None:
+            client = b"".join(self._client) if self._client is not None and self._is_edited() else None
+            return Recorded(_body(upstream), _body(client) if client is not None else None, answer=self.answer())
+        return self._recorded_masked(upstream, self.redactor)
+
+    def path_recorded(self) -> str:
+        if self.redactor is None:
+            return self.route.path
+        return mask_plain(self.route.path, self.redactor, self._vault(self.redactor))
+
+    def answer(self) -> Reply | None:
+        if self._reply is None and self._reader is not None:
+            self._reply = self._reader.reply()
+        return self._reply
+
+    def extra(self) -> dict[str, str]:
+        extra: dict[str, str] = {}
+        if self._asked is not None and self._asked.max_tokens is not None:
+            extra["max_tokens"] = str(self._asked.max_tokens)
+        if self.swap is not None and self._asked is not None:
+            extra["asked_model"] = self._asked.model
+        restored = self._reader.restored if self._reader is not None else self._restored
+        if restored:
+            extra["restored"] = str(restored)
+        return extra
+
+    def settled(self, *, delivered: bool) -> None:
+        reply = self.answer()
+        if not delivered or reply is None:
+            return
+        lookup = self._judge.lookup if self._judge is not None else None
+        text = restore(reply.text, lookup) if lookup is not None else reply.text
+        # the client knows the values, and a refused call only as text
+        calls = reply.calls if not self._refused() else ()
+        self.memories.answered(self.memory, Reply(text, calls, reply.finish), issued=reply.calls)
+
+    def error(self, status: int, code: str, message: str) -> Rendered:
+        return self.wire.error(status, code, message)
+
+    def error_event(self, code: str, message: str) -> bytes | None:
+        return self.wire.error_event(code, message)
+
+    def final_message(self, text: str) -> Rendered | None:
+        return self.wire.final_message(text, self.model or "", self.streamed)
+
+    # --- which trajectory ---
+
+    def _similar(self, body: bytes) -> TrajectoryMemory | None:
+        candidates = self.memories.similar(body)
+        for memory in candidates:
+            layout = memory.layout
+            if layout is not None and layout.items and body.startswith(layout.body[: layout.items[-1].end]):
+                return memory
+        return candidates[0] if candidates else None
+
+    def _correlated(self, layout: Layout, similar: TrajectoryMemory | None) -> TrajectoryMemory:
+        found = self.memories.by_call(self.wire.call_ids(layout))
+        if found is not None:
+            self.matched_by = "tool_call_id"
+            return found
+        following = (
+            self.wire.read_message(layout.items[layout.kept].section) if layout.kept < len(layout.items) else None
+        )
+        if similar is not None and continues(similar, layout, following, self.digest):
+            self.matched_by = "history"
+            return similar
+        self.matched_by = "new"
+        return self.memories.get(self.memory.id, self.memory.session, self.memory.task, self.memory.agent)
+
+    def _reissue(self, layout: Layout, redactor: Redactor) -> None:
+        """Sections taken over from another trajectory bring pseudonyms that this one must be able to restore."""
+        vault = self._vault(redactor)
+        for section in layout.sections():
+            for kind, value in section.issued:
+                vault.issue(kind, value)
+
+    # --- the record ---
+
+    def _vault(self, redactor: Redactor) -> Vault:
+        if self.memory.vault is None:
+            self.memory.vault = redactor.new_vault()
+        return self.memory.vault
+
+    def _shown(self, step: StreamStep) -> StreamStep:
+        if self._client is None:
+            self._client = []
+        self._client += [step.send, step.last]
+        return step
+
+    def _refused(self) -> bool:
+        return bool(self._reader.refused if self._reader is not None else self._refused_whole)
+
+    def _is_edited(self) -> bool:
+        return self._reader is None or self._reader.edited
+
+    def _recorded_masked(self, upstream: bytes, redactor: Redactor) -> Recorded:
+        """The upstream's view, masked. What the client saw differs by restored values and refused calls; the first
+        must not be written down, the second the verdicts tell.
+        """
+        vault = self._vault(redactor)
+        reply = self.answer()
+        masked = _masked(reply, redactor, vault) if reply is not None else None
+        if self._reader is None:
+            if not self._is_read:
+                return Recorded(_body(mask_recorded(upstream, redactor, vault)), answer=masked)
+            return Recorded(_body(mask_json(upstream, redactor, vault)[0]), answer=masked)
+        if masked is None or masked == reply:
+            return Recorded(_body(upstream), answer=masked)
+        note = "the stream held personal data: recorded as it was read, masked"
+        return Recorded(_body(msgspec.json.encode(masked)), answer=masked, note=note)
+
+
+def _masked(reply: Reply, redactor: Redactor, vault: Vault) -> Reply:
+    calls = tuple(ToolCall(c.id, c.name, mask_plain(c.arguments, redactor, vault)) for c in reply.calls)
+    return Reply(mask_plain(reply.text, redactor, vault), calls, reply.finish, reply.usage, reply.model)
+
+
+def _body(data: bytes) -> Body:
+    return (Span.of(data),) if data else ()

@@ -1,0 +1,58 @@
+"""Detection with a memory: texts are sent again each turn, and a text always has the same findings."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from policies.redaction.finding import Detector, Finding
+from policies.redaction.pseudonyms import Pseudonyms, Vault
+from proxy.wire.format import Lookup
+
+_MAX_REMEMBERED_CHARACTERS = 16 * 1024 * 1024
+
+
+class Redactor:
+    """A Detector that remembers. It keeps texts and spans, only in memory, least recently used out first."""
+
+    def __init__(
+        self, detector: Detector, pseudonyms: Pseudonyms, *, restores: bool = True, never_restored: Iterable[str] = ()
+    ) -> None:
+        self._detector = detector
+        self._pseudonyms = pseudonyms
+        self._restores = restores
+        self._never = frozenset(never_restored)
+        self._known: OrderedDict[tuple[str, str], tuple[Finding, ...]] = OrderedDict()
+        self._characters = 0
+        self._lock = threading.Lock()
+
+    def new_vault(self) -> Vault:
+        return Vault(self._pseudonyms)
+
+    def lookup(self, vault: Vault | None) -> Lookup | None:
+        """What restores pseudonyms in replies of this session; None where there is nothing to restore."""
+        if vault is None or not self._restores or not len(vault):
+            return None
+        return vault.restorable(self._never)
+
+    def knows(self, text: str, key: str) -> bool:
+        return (text, key) in self._known
+
+    def search(self, texts: Iterable[tuple[str, str]]) -> None:
+        """Find and remember. Raises whatever the detector raises."""
+        for text, key in texts:
+            self.find(text, key=key)
+
+    def find(self, text: str, *, key: str = "") -> tuple[Finding, ...]:
+        known = self._known.get((text, key))
+        if known is not None:
+            return known
+        found = self._detector.find(text, key=key)
+        with self._lock:
+            self._known[(text, key)] = found
+            self._characters += len(text)
+            while self._characters > _MAX_REMEMBERED_CHARACTERS:
+                (old, _), _ = self._known.popitem(last=False)
+                self._characters -= len(old)
+        return found

@@ -1,0 +1,148 @@
+"""From a request line to where it goes. Pure; what is not recognised is refused.
+
+1. The client never chooses an arbitrary destination in base-URL mode: the first path segment names an upstream.
+2. Through the proxy door any destination can be asked for; what no upstream covers is `web`, which egress judges.
+3. On a model's host only known paths pass: an upload or a batch would carry tools and data past every rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from policies.verdict import Refuse
+from proxy.operation import Route
+from proxy.settings import Upstream
+from trajectory.errors import ClientError
+from trajectory.ids import checked_name
+
+_CHAT = re.compile(r"/chat/completions$")
+_MODELS = re.compile(r"/models(/[^/]+)?$")
+# Segments that a server may resolve away, plain or encoded: what is judged must be where the request arrives.
+_DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)|\\|%5c|%00", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """`url_path` is what the upstream at `origin` is asked for, raw, with query."""
+
+    route: Route
+    base_url: str
+    session: str | None
+    known_as: str
+    """How the session was named: prefix, header or proxy; empty if it was not."""
+    refused: Refuse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The original target of a request that came through the proxy door."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Router:
+    def __init__(self, upstreams: Mapping[str, Upstream], *, default: str | None = None) -> None:
+        self._upstreams = dict(upstreams)
+        self._default = default
+        self._by_origin = [(u.origin, u.path, name) for name, u in self._upstreams.items()]
+        # the longest base path first: it is the more exact upstream
+        self._by_origin.sort(key=lambda entry: -len(entry[1]))
+
+    def base_url(self, method: str, raw_path: str, header_session: str | None) -> Destination | Refuse:
+        """Route a request whose URL names an upstream. Raises ClientError for a session name that is none."""
+        path, _, query = raw_path.partition("?")
+        session, known_as = header_session, "header" if header_session else ""
+        if path.startswith("/s/"):
+            given, slash, rest = path[3:].partition("/")
+            session, known_as = checked_name("session", unquote(given)), "prefix"
+            path = slash + rest
+        name, slash, rest = path[1:].partition("/")
+        upstream = self._upstreams.get(name)
+        if upstream is None and self._default is not None:
+            name, upstream, slash, rest = self._default, self._upstreams[self._default], "/", path[1:]
+        if upstream is None:
+            return self._unknown(name)
+        return self._to(name, upstream, method, slash + rest, query, session, known_as)
+
+    def through_proxy(self, method: str, raw_path: str, target: Target, session: str | None) -> Destination | Refuse:
+        """Route a request that named its destination itself."""
+        path, _, query = raw_path.partition("?")
+        known_as = "proxy" if session else ""
+        for origin, base, name in self._by_origin:
+            if origin == (target.scheme, target.host.lower(), target.port) and _is_below(path, base):
+                rest = path[len(base) :]
+                return self._to(name, self._upstreams[name], method, rest, query, session, known_as)
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        shown = host if target.port == (443 if target.scheme == "https" else 80) else f"{host}:{target.port}"
+        route = Route("web", "http", shown, shown, method, raw_path, named=False)
+        return Destination(route, f"{target.scheme}://{host}:{target.port}", session, known_as)
+
+    def get(self, name: str) -> Upstream | None:
+        return self._upstreams.get(name)
+
+    def upstream(self, name: str) -> Upstream:
+        """Raises ClientError where the configuration names no such upstream."""
+        if name not in self._upstreams:
+            raise ClientError(f"there is no upstream {name!r}", hint=f"there are: {', '.join(self._upstreams)}")
+        return self._upstreams[name]
+
+    def _to(
+        self, name: str, upstream: Upstream, method: str, rest: str, query: str, session: str | None, known_as: str
+    ) -> Destination | Refuse:
+        if _DOTS.search(rest):
+            return _refused("the path has segments that a server may resolve to another place", rest)
+        asked = upstream.path + rest + (f"?{query}" if query else "")
+        if upstream.kind == "mcp":
+            return _refused("MCP servers are not served yet; reach it without ironcage or remove it", name)
+        if upstream.kind == "tool":
+            tool = _tool_name(name, upstream, method, rest)
+            route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
+        elif method == "POST" and _CHAT.search(rest):
+            route = Route("model", "openai.chat", name, upstream.host, method, asked)
+        elif (method == "GET" and _MODELS.search(rest)) or f"{method} {rest}" in upstream.allow_paths:
+            route = Route("web", "http", name, upstream.host, method, asked)
+        else:
+            return _refused(
+                f"{method} {rest[:100]} is not a route of a model API that can be judged; "
+                'POST …/chat/completions and GET …/models are, and what the upstream\'s "allow_paths" lists',
+                name,
+            )
+        origin = upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
+        return Destination(route, origin, session, known_as)
+
+    def _unknown(self, name: str) -> Refuse:
+        known = ", ".join(f"/{upstream}" for upstream in self._upstreams) or "none"
+        return _refused(f"there is no upstream {name[:60]!r}; a base URL begins with one of: {known}", name[:60])
+
+
+def _refused(why: str, subject: str) -> Refuse:
+    return Refuse("route_refused", "route", f"Refused: {why}.", subject)
+
+
+def _is_below(path: str, base: str) -> bool:
+    return path == base or path.startswith(base + "/") if base else True
+
+
+def _tool_name(name: str, upstream: Upstream, method: str, rest: str) -> str:
+    for key, tool in upstream.tools.items():
+        verb, _, place = key.partition(" ")
+        if verb == method and _is_below(rest, place.rstrip("/")):
+            return tool
+    return rest.strip("/") or name
+
+
+def target_of(url: str) -> Target:
+    """Raises ClientError for anything but scheme://host:port."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        port, parts = None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ClientError(f"{url[:100]!r} is no destination", hint="http and https only")
+    return Target(parts.scheme, parts.hostname.lower(), port or (443 if parts.scheme == "https" else 80))

@@ -1,0 +1,118 @@
+"""What every wire format of a model API can do. Policies never see past this: neutral in, native out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from policies.verdict import Refuse
+from proxy.wire.layout import Layout, Section
+from trajectory.conversation import Message, Reply, ToolDefinition
+
+Lookup = Callable[[str], str | None]
+"""From a pseudonym to the value it stands for in this session; None for any other text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks of a model, apart from its messages."""
+
+    model: str
+    streamed: bool
+    tools: tuple[ToolDefinition, ...] = ()
+    forced_tool: str | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A whole HTTP reply of our own, in the route's native shape."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+class ReplyJudge(Protocol):
+    """What a reply reader asks while bytes pass it."""
+
+    def call(self, name: str, call_id: str) -> Refuse | None:
+        """The verdict on a proposed tool call, given once, when its name is known."""
+
+    lookup: Lookup | None
+    """Set if pseudonyms are to be restored; None if this session issued none."""
+
+
+@dataclass(slots=True)
+class ReplyRead:
+    """A reply as understood. `text`, `calls` in `reply` are the upstream's own view, refused calls included.
+
+    `client` is what the client gets; the upstream's bytes themselves where nothing was edited.
+    """
+
+    reply: Reply
+    client: bytes
+    refused: tuple[Refuse, ...] = ()
+    restored: int = 0
+
+
+@dataclass(slots=True)
+class StreamStep:
+    """What became of one part of a stream. `send` may flow at once; `last` must wait until the step is recorded."""
+
+    send: bytes = b""
+    last: bytes = b""
+    failed: bool = False
+    refused: list[Refuse] = field(default_factory=list)
+
+
+class StreamReader(Protocol):
+    """Reads one streamed reply. Any chunking of the same bytes gives the same reply and the same output."""
+
+    edited: bool
+    refused: list[Refuse]
+    restored: int
+    ended: bool
+    """The format's own terminator was seen."""
+
+    def feed(self, part: bytes) -> StreamStep:
+        """Raises FormatError when the stream cannot be understood; nothing unjudged has been let out then."""
+
+    def end(self) -> StreamStep:
+        """The upstream ended its reply: let out what was held only for lack of more."""
+
+    def reply(self) -> Reply: ...
+
+
+class Wire(Protocol):
+    name: str
+    list_key: str
+    """The key of the request's conversation list."""
+
+    def read_request(self, layout: Layout, path: str) -> Asked:
+        """Raises FormatError where the request cannot be judged."""
+
+    def read_message(self, section: Section) -> Message: ...
+
+    def drop_tools(self, layout: Layout, names: frozenset[str]) -> None:
+        """Take tools out of what is sent; the remaining definitions keep their bytes and order."""
+
+    def set_model(self, layout: Layout, model: str, parameters: dict[str, float | int | str | bool]) -> None: ...
+
+    def read_reply(self, body: bytes, judge: ReplyJudge) -> ReplyRead:
+        """Raises FormatError where the reply cannot be judged."""
+
+    def stream(self, judge: ReplyJudge) -> StreamReader: ...
+
+    def error(self, status: int, code: str, message: str) -> Rendered:
+        """A native error: a refusal of policy, or a failure of the upstream."""
+
+    def error_event(self, code: str, message: str) -> bytes:
+        """The format's own error event for a stream in progress."""
+
+    def final_message(self, text: str, model: str, streamed: bool) -> Rendered:
+        """A well-formed, successful reply whose text says that policy ended the run."""
+
+    def call_ids(self, layout: Layout) -> list[str]:
+        """Ids of the tool calls that the request's new messages answer: the strongest link to a session."""

@@ -1,0 +1,280 @@
+"""A JSON request body laid out as sections: each element of its conversation list, and each other field.
+
+A body is read against the previous one of its conversation. What both begin with is not parsed again: its
+sections, already judged, masked and digested, are taken over. So the work of a turn grows with what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from proxy.wire.spans import Leaf, elements, members, string_leaves
+from trajectory.errors import FormatError
+from trajectory.record import Body, Span
+
+_any = msgspec.json.Decoder()
+# Spans worth an address of their own; what lies between (scalars, punctuation) is stored with its neighbours.
+_OWN_SPAN_BYTES = 256
+
+
+@dataclass(slots=True, eq=False)
+class Section:
+    """One JSON value of a body. `sent` is what goes to the upstream in its place; `raw` until something edits it.
+
+    `issued` lists the (kind, value) pairs that were pseudonymised in it. A section is changed only while its
+    own request is judged; later requests share it.
+    """
+
+    raw: bytes
+    canonical: bytes
+    leaves: tuple[Leaf, ...]
+    sent: bytes
+    issued: tuple[tuple[str, str], ...] = ()
+    span: Span | None = None
+    lead: bytes = b""
+    memo: Any = None
+    """What a wire format read out of this section, so that it is read once."""
+    searched: bool = False
+    """Personal data in it has been looked for and masked."""
+    replaced: bool = False
+    """Something else is sent in its place; not taken over by later bodies."""
+
+    @classmethod
+    def of(cls, raw: bytes) -> Section:
+        """Raises FormatError for invalid UTF-8 or a key that stands twice in one object."""
+        return cls(raw, canonical_digest(raw), tuple(string_leaves(raw)), raw)
+
+    def value(self) -> object:
+        return decoded(self.raw)
+
+    def as_span(self, lead: bytes = b"") -> Span:
+        """The span of `lead` (the comma before it) and what is sent; kept, as the next turn brings both again."""
+        if self.span is None or self.lead != lead:
+            self.span = Span.of(lead + self.sent)
+            self.lead = lead
+        return self.span
+
+    def rewrite(self, sent: bytes, issued: tuple[tuple[str, str], ...] = ()) -> None:
+        self.sent = sent
+        self.issued = issued
+        self.span = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A section and where it stands in the client's body."""
+
+    start: int
+    end: int
+    section: Section
+
+
+def decoded(raw: bytes) -> object:
+    try:
+        return _any.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise FormatError(f"not valid JSON: {e}") from None
+
+
+def canonical_digest(raw: bytes) -> bytes:
+    """16 bytes that are equal for JSON texts which differ only in key order, whitespace or escapes."""
+    canonical = msgspec.json.encode(decoded(raw), order="sorted")
+    return hashlib.blake2b(canonical, digest_size=16).digest()
+
+
+@dataclass(slots=True, eq=False)
+class Layout:
+    """The top-level members of a body by key, in order, and the elements of the list under `list_key`."""
+
+    body: bytes
+    list_key: str
+    fields: dict[str, Placed]
+    items: list[Placed]
+    kept: int
+    """How many leading items were taken over from the previous body."""
+    dropped: set[str] = field(default_factory=set)
+    added: dict[str, bytes] = field(default_factory=dict)
+
+    def section(self, key: str) -> Section | None:
+        placed = self.fields.get(key)
+        return placed.section if placed else None
+
+    def value(self, key: str) -> object:
+        """The decoded value under `key`; None if it is absent."""
+        section = self.section(key)
+        return section.value() if section else None
+
+    def put(self, key: str, value: object) -> None:
+        """Set `key` in what is sent. A present key keeps its place; a new one goes to the end."""
+        encoded = msgspec.json.encode(value)
+        if key in self.fields:
+            self.replace(key, encoded)
+        else:
+            self.added[key] = encoded
+
+    def replace(self, key: str, sent: bytes) -> None:
+        """Send `sent` as the value of a present key. Its old section may be shared, so it gets a new one."""
+        placed = self.fields[key]
+        if placed.section.sent != sent:
+            section = Section(
+                placed.section.raw, placed.section.canonical, tuple(string_leaves(sent)), sent, replaced=True
+            )
+            self.fields[key] = Placed(placed.start, placed.end, section)
+
+    def sections(self) -> Iterator[Section]:
+        """All that is sent: items and other fields."""
+        yield from (p.section for p in self.items)
+        yield from (p.section for k, p in self.fields.items() if k != self.list_key and k not in self.dropped)
+
+    def unsearched(self) -> list[Section]:
+        """What this body brought: new items, and fields that differ from the previous body's."""
+        return [s for s in self.sections() if not s.searched]
+
+    def digest(self, *context: str) -> str:
+        """Digest of the canonical body, and of `context` (path, upstream): equal for retries of one operation."""
+        h = hashlib.blake2b("\n".join(context).encode("utf-8", "surrogatepass"), digest_size=16)
+        for key in sorted(self.fields):
+            h.update(b"\0" + key.encode("utf-8", "surrogatepass") + b"\0")
+            if key == self.list_key:
+                h.update(b"".join(p.section.canonical for p in self.items))
+            else:
+                h.update(self.fields[key].section.canonical)
+        return h.hexdigest()
+
+    def assembled(self) -> Body:
+        """What is sent, as spans: untouched bodies come out byte for byte."""
+        pieces: list[Span] = []
+        gap: list[bytes] = []
+        at = 0
+        strip_comma = False
+        for key, placed in self.fields.items():
+            between = self.body[at : placed.start]
+            if key in self.dropped:
+                if at == 0:
+                    gap.append(between[: between.index(b"{") + 1])
+                    strip_comma = True
+                at = placed.end
+                continue
+            if strip_comma:
+                between = between.lstrip(b" \t\r\n,")
+                strip_comma = False
+            gap.append(between)
+            if key == self.list_key:
+                at = self._items(placed, pieces, gap)
+            else:
+                _add(placed.section, pieces, gap)
+                at = placed.end
+        self._end(at, pieces, gap)
+        return tuple(pieces)
+
+    def _items(self, whole: Placed, pieces: list[Span], gap: list[bytes]) -> int:
+        at = whole.start
+        for index, item in enumerate(self.items):
+            lead = self.body[at : item.start]
+            if index == 0:
+                pieces.append(Span.of(b"".join(gap) + lead))
+                gap.clear()
+                lead = b""
+            pieces.append(item.section.as_span(lead))
+            at = item.end
+        gap.append(self.body[at : whole.end])
+        return whole.end
+
+    def _end(self, at: int, pieces: list[Span], gap: list[bytes]) -> None:
+        rest = self.body[at:]
+        if self.added:
+            comma = b"," if len(self.dropped) < len(self.fields) else b""
+            extra = b",".join(msgspec.json.encode(k) + b":" + v for k, v in self.added.items())
+            close = rest.rindex(b"}")
+            rest = rest[:close] + comma + extra + rest[close:]
+        gap.append(rest)
+        pieces.append(Span.of(b"".join(gap)))
+
+
+def _add(section: Section, pieces: list[Span], gap: list[bytes]) -> None:
+    if len(section.sent) < _OWN_SPAN_BYTES:
+        gap.append(section.sent)
+        return
+    pieces.append(Span.of(b"".join(gap)))
+    gap.clear()
+    pieces.append(section.as_span())
+
+
+_PLACEHOLDER = b"0"
+
+
+def read_layout(body: bytes, list_key: str, previous: Layout | None = None) -> Layout:
+    """Lay `body` out, taking over what it shares with `previous`.
+
+    Raises FormatError: not one JSON object, a key twice anywhere, no array under `list_key`, invalid UTF-8.
+    """
+    kept = _common_items(body, previous) if previous is not None else 0
+    if previous is None or kept == 0:
+        found = members(body)
+        shift, text, head = 0, body, {}
+    else:
+        # The shared beginning was read when it was new: it ends inside the list, after an element. Stand in for
+        # it with the shortest text that brings a parser to the same place.
+        resume = previous.items[kept - 1].end
+        opening = b"{" + msgspec.json.encode(list_key) + b":[" + _PLACEHOLDER
+        text = opening + body[resume:]
+        shift = resume - len(opening)
+        found = members(text)
+        head = _head(previous)
+        if any(key in head for key in found if key != list_key):
+            raise FormatError("a key stands twice in one JSON object")
+    if list_key not in found:
+        raise FormatError(f"there is no {list_key!r} in the body")
+    whole = found[list_key]
+    spans = elements(text, whole.start, whole.end)
+    items = list(previous.items[:kept]) if previous is not None and kept else []
+    for start, end in spans[1 if kept else 0 :]:
+        items.append(Placed(start + shift, end + shift, Section.of(text[start:end])))
+    fields = dict(head)
+    for key, member in found.items():
+        if key == list_key:
+            start = previous.fields[key].start if previous is not None and kept else member.start
+            fields[key] = Placed(start, member.end + shift, _LIST)
+        else:
+            raw = text[member.start : member.end]
+            fields[key] = Placed(member.start + shift, member.end + shift, _section(raw, key, previous))
+    return Layout(body, list_key, fields, items, kept)
+
+
+_LIST = Section(b"", b"", (), b"")
+
+
+def _section(raw: bytes, key: str, previous: Layout | None) -> Section:
+    known = previous.section(key) if previous is not None else None
+    return known if known is not None and known.raw == raw and not known.replaced else Section.of(raw)
+
+
+def _head(previous: Layout) -> dict[str, Placed]:
+    """The fields that stand before the list, as the client sent them."""
+    head: dict[str, Placed] = {}
+    for key, placed in previous.fields.items():
+        if key == previous.list_key:
+            break
+        section = placed.section if not placed.section.replaced else Section.of(placed.section.raw)
+        head[key] = Placed(placed.start, placed.end, section)
+    return head
+
+
+def _common_items(body: bytes, previous: Layout) -> int:
+    """How many leading items of `previous` the body begins with, byte for byte and position for position."""
+    ends = [item.end for item in previous.items]
+    low, high = 0, len(ends)
+    probe = high  # most often everything is shared, or all but the last message
+    while low < high:
+        end = ends[probe - 1]
+        if len(body) > end and body.startswith(previous.body[:end]):
+            low = probe
+        else:
+            high = probe - 1
+        probe = high if high - low <= 2 else (low + high + 1) // 2
+    return low

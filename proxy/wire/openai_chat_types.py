@@ -1,0 +1,115 @@
+"""The parts of chat completion replies that are read; all else passes by. Lenient, as compatible servers vary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from trajectory.conversation import Finish, ToolCall, Usage
+
+_FINISH: dict[str, Finish] = {
+    "stop": "end",
+    "length": "length",
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
+    "content_filter": "content_filter",
+    "error": "error",
+}
+
+
+def finish_of(reason: object) -> Finish | None:
+    """The neutral finish; an unknown reason counts as an ordinary end."""
+    return _FINISH.get(reason, "end") if isinstance(reason, str) else None
+
+
+def usage_of(raw: Any) -> Usage | None:
+    if not isinstance(raw, dict):
+        return None
+    prompt = raw.get("prompt_tokens_details")
+    completion = raw.get("completion_tokens_details")
+    return Usage(
+        input_tokens=_count(raw.get("prompt_tokens")),
+        output_tokens=_count(raw.get("completion_tokens")),
+        cache_read_tokens=_count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+        reasoning_tokens=_count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
+    )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+class Function(msgspec.Struct):
+    name: Any = None
+    arguments: Any = None
+    input: Any = None
+
+    def text(self) -> str:
+        """The raw arguments; some servers send an object where the API says string."""
+        value = self.arguments if self.arguments is not None else self.input
+        if value is None:
+            return ""
+        return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+class Call(msgspec.Struct):
+    index: Any = None
+    id: Any = None
+    function: Function | None = None
+    custom: Function | None = None
+
+    @property
+    def inner(self) -> Function:
+        return self.function or self.custom or Function()
+
+
+class Turn(msgspec.Struct):
+    """A whole message, or the delta of one."""
+
+    content: Any = None
+    refusal: Any = None
+    tool_calls: list[Call] | None = None
+    function_call: Function | None = None
+
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content or (self.refusal if isinstance(self.refusal, str) else "")
+        if isinstance(self.content, list):
+            return "".join(str(p.get("text", "")) for p in self.content if isinstance(p, dict))
+        return self.refusal if isinstance(self.refusal, str) else ""
+
+    def all_calls(self) -> list[ToolCall]:
+        """Proposed calls; the legacy function_call comes last."""
+        calls = [
+            ToolCall(str(c.id or ""), c.inner.name if isinstance(c.inner.name, str) else "", c.inner.text())
+            for c in self.tool_calls or ()
+        ]
+        if self.function_call is not None:
+            name = self.function_call.name
+            calls.append(ToolCall("", name if isinstance(name, str) else "", self.function_call.text()))
+        return calls
+
+
+class Choice(msgspec.Struct):
+    message: Turn = msgspec.field(default_factory=Turn)
+    finish_reason: Any = None
+
+
+class Completion(msgspec.Struct):
+    choices: list[Choice] = []
+    model: Any = None
+    usage: Any = None
+
+
+class ChunkChoice(msgspec.Struct):
+    index: int = 0
+    delta: Turn | None = None
+    finish_reason: Any = None
+
+
+class Chunk(msgspec.Struct):
+    choices: list[ChunkChoice] | None = None
+    model: Any = None
+    usage: Any = None
+    error: Any = None

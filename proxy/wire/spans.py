@@ -1,0 +1,240 @@
+"""Finding and replacing spans of JSON text without re-encoding the rest.
+
+Positions come from the decoder's own raw slices plus a walk over what lies between them, never from a search
+for equal bytes: a search could be led astray by a body that holds the same bytes twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from trajectory.errors import FormatError
+
+_MEMBER = re.compile(rb'[ \t\r\n]*(,?)[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\r\n]*:[ \t\r\n]*')
+_ELEMENT = re.compile(rb"[ \t\r\n]*(,?)[ \t\r\n]*")
+_OBJECT_END = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
+_ARRAY_END = re.compile(rb"[ \t\r\n]*\][ \t\r\n]*")
+_SPACE = re.compile(rb"[ \t\r\n]*")
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of an object: `key_start` is where its key's quote stands, `start` to `end` is its value."""
+
+    key_start: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace `start` to `end` of a text by `replacement`."""
+
+    start: int
+    end: int
+    replacement: bytes
+
+
+def apply_edits(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """`data` with non-overlapping `edits` applied; their order does not matter."""
+    pieces: list[bytes] = []
+    at = 0
+    for edit in sorted(edits, key=lambda e: e.start):
+        if edit.start < at:
+            raise ValueError("edits overlap")
+        pieces += (data[at : edit.start], edit.replacement)
+        at = edit.end
+    pieces.append(data[at:])
+    return b"".join(pieces)
+
+
+def members(data: bytes, start: int = 0, end: int | None = None) -> dict[str, Member]:
+    """The members of the object at `start` to `end` of `data`, in order.
+
+    Raises FormatError if the text is not exactly one JSON object, or if a key stands there twice: parsers
+    disagree about which one counts, and what is judged must be what the upstream parses.
+    """
+    text = data if start == 0 and end is None else data[start:end]
+    try:
+        raw = _fields.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise FormatError(f"not a JSON object: {e}") from None
+    found: dict[str, Member] = {}
+    at = _opening(text, b"{")
+    for value in raw.values():
+        # dict order is that of first appearance; a repeated key breaks the walk, as its value is the last one's
+        match = _MEMBER.match(text, at)
+        if match is None or bool(match[1]) != bool(found):
+            raise FormatError("a key stands twice in one JSON object")
+        at = match.end() + len(value)
+        found[_string.decode(match[2])] = Member(start + match.start(2), start + match.end(), start + at)
+    if len(found) != len(raw) or found.keys() != raw.keys() or _OBJECT_END.fullmatch(text, at) is None:
+        raise FormatError("a key stands twice in one JSON object")
+    return found
+
+
+def elements(data: bytes, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+    """Start and end of each element of the array at `start` to `end` of `data`. Raises FormatError if it is none."""
+    text = data if start == 0 and end is None else data[start:end]
+    try:
+        raw = _elements.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise FormatError(f"not a JSON array: {e}") from None
+    found: list[tuple[int, int]] = []
+    at = _opening(text, b"[")
+    for value in raw:
+        match = _ELEMENT.match(text, at)
+        if match is None:  # pragma: no cover - the pattern matches the empty string
+            raise FormatError("not a JSON array")
+        at = match.end() + len(value)
+        found.append((start + match.end(), start + at))
+    if _ARRAY_END.fullmatch(text, at) is None:
+        raise FormatError("not a JSON array")
+    return found
+
+
+def _opening(text: bytes, bracket: bytes) -> int:
+    match = _SPACE.match(text)
+    at = match.end() if match else 0
+    if text[at : at + 1] != bracket:
+        raise FormatError("not the JSON value that was expected")
+    return at + 1
+
+
+def span_at(data: bytes, path: Iterable[str | int], start: int = 0, end: int | None = None) -> Member | None:
+    """The member or element that `path` (keys and indices) leads to; None if there is no such place."""
+    here = Member(start, start, len(data) if end is None else end)
+    for step in path:
+        if isinstance(step, str):
+            if data[here.start : here.start + 1] != b"{":
+                return None
+            member = members(data, here.start, here.end).get(step)
+            if member is None:
+                return None
+            here = member
+        else:
+            if data[here.start : here.start + 1] != b"[":
+                return None
+            inside = elements(data, here.start, here.end)
+            if step >= len(inside):
+                return None
+            here = Member(inside[step][0], *inside[step])
+    return here
+
+
+def removal(data: bytes, spans: list[tuple[int, int]], drop: set[int]) -> list[Edit]:
+    """Edits that take the elements with index in `drop` out of an array, each with one comma.
+
+    `spans` are all elements' positions. What remains keeps its bytes.
+    """
+    edits: list[Edit] = []
+    kept_before = False
+    for index, (start, end) in enumerate(spans):
+        if index not in drop:
+            kept_before = True
+            continue
+        if kept_before:  # with the comma before it
+            edits.append(Edit(spans[index - 1][1], end, b""))
+        else:  # with the comma after it, if there is one
+            until = spans[index + 1][0] if index + 1 < len(spans) else end
+            edits.append(Edit(start, until, b""))
+    return edits
+
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A string value: `start` to `end` between its quotes, still escaped. `path` names keys and indices above it."""
+
+    path: tuple[str | int, ...]
+    start: int
+    end: int
+
+
+def string_leaves(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Leaf]:
+    """Every string value (not key) of the valid JSON text at `start` to `end`, in order.
+
+    Raises FormatError where an object has a key twice: see `members`.
+    """
+    path: list[str | int] = []
+    keys: list[set[str] | None] = []  # for each open container: its keys so far; None for an array
+    expect_key = False
+    for match in _TOKEN.finditer(data, start, len(data) if end is None else end):
+        token = match[0]
+        first = token[0]
+        if first == 0x22:  # "
+            seen = keys[-1] if keys else None
+            if expect_key and seen is not None:
+                expect_key = False
+                name = _string.decode(token)
+                if name in seen:
+                    raise FormatError(f"the key {name[:40]!r} stands twice in one JSON object")
+                seen.add(name)
+                path[-1] = name
+            else:
+                yield Leaf(tuple(path), match.start() + 1, match.end() - 1)
+        elif first == 0x7B or first == 0x5B:  # { [
+            expect_key = first == 0x7B
+            keys.append(set() if expect_key else None)
+            path.append("" if expect_key else 0)
+        elif first == 0x7D or first == 0x5D:  # } ]
+            keys.pop()
+            path.pop()
+            expect_key = False
+        elif first == 0x2C:  # ,
+            index = path[-1]
+            if isinstance(index, int):
+                path[-1] = index + 1
+            else:
+                expect_key = True
+
+
+_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
+
+
+def unescaped(raw: bytes) -> str:
+    """The text of a JSON string, given what stands between its quotes."""
+    return _string.decode(b'"' + raw + b'"')
+
+
+def raw_offsets(raw: bytes, text: str) -> list[int]:
+    """For each character of `text`, and its end, the offset in `raw` (what stands between the quotes)."""
+    offsets: list[int] = []
+    at = 0
+    for match in _ESCAPE.finditer(raw):
+        _plain(raw, at, match.start(), offsets)
+        low_surrogate = match[0][1:2] == b"u" and 0xDC00 <= int(match[0][2:], 16) <= 0xDFFF
+        # the second half of a surrogate pair belongs to the character that the first half began
+        if not (low_surrogate and _follows_high(raw, match.start())):
+            offsets.append(match.start())
+        at = match.end()
+    _plain(raw, at, len(raw), offsets)
+    offsets.append(len(raw))
+    if len(offsets) != len(text) + 1:
+        raise FormatError("a JSON string could not be mapped to its bytes")
+    return offsets
+
+
+def _plain(raw: bytes, start: int, end: int, offsets: list[int]) -> None:
+    offsets.extend(i for i in range(start, end) if raw[i] & 0xC0 != 0x80)  # one for each UTF-8 lead byte
+
+
+def _follows_high(raw: bytes, at: int) -> bool:
+    before = raw[at - 6 : at]
+    return before[:2] == b"\\u" and 0xD800 <= int(before[2:6], 16) <= 0xDBFF if len(before) == 6 else False
+
+
+def escaped(text: str) -> str:
+    """`text` as it stands between the quotes of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
