@@ -49,7 +49,7 @@ def email_windows(text: str) -> Iterator[Window]:
     at = text.find("@")
     while at >= 0:
         host = _HOST.match(text, at)
-        if host is not None:
+        if host is not None and not host.group().rpartition(".")[2].isdigit():
             before = text[max(0, at - _MAX_LOCAL) : at][::-1]
             local = _LOCAL_REVERSED.match(before)
             if local is not None and not _is_ssh_remote(text, at, host.end()):

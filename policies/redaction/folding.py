@@ -15,13 +15,13 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
-_ENCODED = re.compile(
-    r"[%&\\\x80-\U0010ffff](?:"
+_ESCAPES = (
     r"(?<=%)[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){0,63}"
     r"|(?<=&)(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,10});"
     r"|(?<=\\)\\{0,14}u[0-9A-Fa-f]{4}"
-    r"|(?<=[\x80-\U0010ffff]))"
 )
+_ESCAPED = re.compile(rf"[%&\\](?:{_ESCAPES})")
+_ESCAPED_OR_FOREIGN = re.compile(rf"[%&\\\x80-\U0010ffff](?:{_ESCAPES}|(?<=[\x80-\U0010ffff]))")
 _LOOKALIKES = {
     "\u3002": ".",  # ideographic full stop
     "\u06d4": ".",  # Arabic full stop
@@ -60,9 +60,10 @@ def fold(text: str) -> Folded | None:
     """None when the text has no other spelling, which is nearly always and costs nearly nothing to see."""
     if text.isascii() and "%" not in text and "&" not in text and "\\u" not in text:
         return None
+    pattern = _ESCAPED_OR_FOREIGN if _holds_lookalikes(text) else _ESCAPED
     runs = _Runs()
     copied = 0
-    for match in _ENCODED.finditer(text):
+    for match in pattern.finditer(text):
         written = _decoded(match.group())
         if written is None:
             continue
@@ -73,6 +74,10 @@ def fold(text: str) -> Folded | None:
         return None
     runs.copy(text, copied, len(text))
     return Folded("".join(runs.parts), tuple(runs.starts), tuple(runs.origins))
+
+
+def _holds_lookalikes(text: str) -> bool:
+    return not text.isascii() and any(_plain_character(character) != character for character in set(text))
 
 
 class _Runs:

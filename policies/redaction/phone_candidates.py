@@ -21,6 +21,8 @@ _WORD = re.compile(
     r"|(?<![a-z_.])call(?:ing|ed)?(?![a-z_(.])|(?<![a-z])reach(?:ed)?[ ](?:me|us|him|her|them|you)(?![a-z]))",
     re.IGNORECASE,
 )
+_STEMS = ("phone", "fax", "tel", "cell", "mobil", "whatsapp", "sms", "msisdn", "dial", "handy", "call", "reach")
+_DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
 _WORD_BEFORE = 40
 _WORD_AFTER = 20
 _JOINING = "-_.:/=@#%&$\0"
@@ -37,6 +39,7 @@ class PhoneWindow:
 
 
 def phone_windows(text: str) -> Iterator[PhoneWindow]:
+    speaks_of_phones: bool | None = None
     for run in _RUN.finditer(text):
         start, end = run.span()
         start -= len(_PREFIX_REVERSED.match(text[max(0, start - 2) : start][::-1]).group())  # type: ignore[union-attr]
@@ -44,8 +47,11 @@ def phone_windows(text: str) -> Iterator[PhoneWindow]:
             pieces = _between_dates(text, start, end)
         else:  # a table of numbers: only what has the full shape of a phone number
             pieces = (match.span() for match in _SHAPE.finditer(text, start, end))
+        if speaks_of_phones is None:
+            lower = text.lower()
+            speaks_of_phones = any(stem in lower for stem in _STEMS)
         for start, end in pieces:
-            window = _judged(text, start, end)
+            window = _judged(text, start, end, speaks_of_phones)
             if window is not None:
                 yield window
 
@@ -72,22 +78,29 @@ def _between_dates(text: str, start: int, end: int) -> Iterator[tuple[int, int]]
     yield start, end
 
 
-def _judged(text: str, start: int, end: int) -> PhoneWindow | None:
+def _judged(text: str, start: int, end: int, speaks_of_phones: bool) -> PhoneWindow | None:
     while start < end and text[start] in " .-/)":
         start += 1
     number = text[start:end].rstrip(" .-/(")
+    if number[0:1] == "(" and ")" not in number:  # opens a remark, not an area code
+        start, number = start + 1, number[1:]
     end = start + len(number)
     digits = sum(map(str.isdigit, number))
     international = "+" in number[:2]
-    if not 7 <= digits <= 30:
+    if not 7 <= digits <= 30 or _DECIMAL.fullmatch(number):
         return None
-    told = _WORD.search(text, max(0, start - _WORD_BEFORE), start) is not None or (
-        _WORD.search(text, end, end + _WORD_AFTER) is not None
+    told = speaks_of_phones and (
+        _WORD.search(text, max(0, start - _WORD_BEFORE), start) is not None
+        or _WORD.search(text, end, end + _WORD_AFTER) is not None
     )
-    if not international and not told and (digits < 9 or digits == len(number)):
+    if not international and not told and (digits < 9 or digits == len(number) or _is_dotted_otherwise(number)):
         return None
     everywhere = not international and (told or number[0] in "0(")
     return PhoneWindow(start, end, told or international, everywhere)
+
+
+def _is_dotted_otherwise(number: str) -> bool:
+    return number.replace(".", "").isdigit() and not _DOTTED.fullmatch(number)
 
 
 def _joined(text: str, start: int, end: int, *, told: bool) -> bool:

@@ -22,14 +22,16 @@ PRESIDIO_KINDS = ("EMAIL", "CARD", "IBAN", "SSN", "IP", "PHONE")
 
 _HOME_REGION = "US"
 _REGIONS = (_HOME_REGION, "GB", "DE", "FR", "IL", "IN", "BR")
-_MAX_PHONE_PARSES = 20_000
+MAX_MISSES = 40_000
+"""So many look-ups without a hit in one text are an attack or a mistake; they take some seconds. One phone region
+is one look-up."""
 _HOST_LABELS_TRIED = 4
 
 
 class PresidioRecognisers:
     """Finds `kinds` (any of PRESIDIO_KINDS); findings may overlap. Building it imports Presidio."""
 
-    def __init__(self, kinds: Iterable[str]) -> None:
+    def __init__(self, kinds: Iterable[str], *, max_misses: int = MAX_MISSES) -> None:
         recognisers = _imported_recognisers()
         self._finders: list[Callable[[str], Iterable[Finding]]] = []
         gates = {
@@ -41,32 +43,44 @@ class PresidioRecognisers:
         }
         for kind in kinds:
             if kind == "PHONE":
-                self._finders.append(_PhoneFinder(recognisers["PHONE"]).find)
+                self._finders.append(_PhoneFinder(recognisers["PHONE"], max_misses).find)
             else:
-                self._finders.append(_WindowFinder(kind, recognisers[kind](), gates[kind]).find)
+                self._finders.append(_WindowFinder(kind, recognisers[kind](), gates[kind], max_misses).find)
 
     def find(self, text: str) -> list[Finding]:
         return [finding for find in self._finders for finding in find(text)]
 
 
 class _WindowFinder:
-    def __init__(self, kind: str, recogniser: Any, windows: Callable[[str], Iterator[Window]]) -> None:
+    def __init__(self, kind: str, recogniser: Any, windows: Callable[[str], Iterator[Window]], max_misses: int) -> None:
+        self._max_misses = max_misses
         self._kind = kind
         self._recogniser = recogniser
         self._windows = windows
-        self._shorten = {"EMAIL": _shorter_hosts, "IBAN": _iban_spellings}.get(kind, _as_it_is)
+        self._spellings = {"EMAIL": _shorter_hosts, "IBAN": _iban_spellings}.get(kind, _as_it_is)
 
     def find(self, text: str) -> Iterator[Finding]:
+        misses = 0
         for start, end in self._windows(text):
-            for spelling in self._shorten(text[start:end]):
-                results = self._recogniser.analyze(spelling, self._recogniser.supported_entities, None)
-                if results and self._kind == "IP":
-                    # Presidio's pattern stops at the :: inside an address; the window is the whole address
-                    yield Finding(start, end, self._kind)
-                elif results:
-                    yield from (Finding(start + one.start, start + one.end, self._kind) for one in results)
-                if results:
-                    break
+            found = self._in_window(text[start:end])
+            misses += not found
+            _check(misses, self._max_misses)
+            yield from (Finding(start + first, start + last, self._kind) for first, last in found)
+
+    def _in_window(self, value: str) -> list[Window]:
+        for spelling in self._spellings(value):
+            results = self._recogniser.analyze(spelling, self._recogniser.supported_entities, None)
+            if results and self._kind == "IP":
+                # Presidio's pattern stops at the :: inside an address; the window is the whole address
+                return [(0, len(value))]
+            if results:
+                return [(result.start, result.end) for result in results]
+        return []
+
+
+def _check(misses: int, most: int) -> None:
+    if misses > most:
+        raise ClientError("a text holds too many near-misses of personal data to be searched for it")
 
 
 def _as_it_is(value: str) -> Iterator[str]:
@@ -92,17 +106,19 @@ def _iban_spellings(value: str) -> Iterator[str]:
 class _PhoneFinder:
     """One region at a time, the likeliest first, until one knows the number."""
 
-    def __init__(self, recogniser_class: Any) -> None:
+    def __init__(self, recogniser_class: Any, max_misses: int) -> None:
+        self._max_misses = max_misses
         self._by_region = {region: recogniser_class(supported_regions=(region,)) for region in _REGIONS}
 
     def find(self, text: str) -> Iterator[Finding]:
         parsed: dict[tuple[str, bool], list[Window]] = {}
+        misses = 0
         for window in phone_windows(text):
             key = (text[window.start : window.end], window.everywhere)
             if key not in parsed:
-                if len(parsed) >= _MAX_PHONE_PARSES:
-                    raise ClientError("a text holds too many numbers to be searched for phone numbers")
                 parsed[key] = self._numbers(*key)
+                misses += 0 if parsed[key] else len(_REGIONS) if window.everywhere else 1
+                _check(misses, self._max_misses)
             yield from self._plausible(text, window, parsed[key])
 
     def _numbers(self, text: str, everywhere: bool) -> list[Window]:

@@ -68,6 +68,9 @@ class Vault:
     def __len__(self) -> int:
         return len(self._values)
 
+    def __bool__(self) -> bool:
+        return True  # an empty vault is still the session's vault: `vault or other` must not lose it
+
     def issue(self, kind: str, value: str) -> str:
         issued = self._tokens.get((kind, value))
         if issued is not None:
