@@ -151,7 +151,7 @@ def _read_header(reading: _Reading, fields: dict[str, Any]) -> None:
 
 def _read_span(reading: _Reading, fields: dict[str, Any]) -> None:
     if "text" in fields:
-        span = Span.of(fields["text"].encode())
+        span = Span.of(msgspec.convert(fields["text"], str).encode())
     else:
         span = Span.of(base64.b64decode(fields["base64"], validate=True))
     if span.digest.hex() != fields["digest"]:

@@ -53,11 +53,16 @@ class Appender:
             self._headers.popitem(last=False)
 
     def forget(self) -> None:
-        """Drop the connection and all that was known: the next append starts anew."""
+        """Undo what is open and drop all that was known; a connection that cannot even do that is given up."""
         self._known.clear()
         self._headers.clear()
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.rollback()
+        except self._engine.dialect.loaded_dbapi.Error:
+            self._connection = None
             connection.invalidate()
 
     def close(self) -> None:

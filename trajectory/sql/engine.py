@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ _CONNECT_TIMEOUT_S = 10
 _CACHE_KIB = 16 * 1024
 _WAL_PAGES = 4000  # 16 MB between checkpoints: busy pages are copied back a quarter as often as by default
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
+_WAL_TRIES = 20
 _URL_HINT = "use sqlite:///path/to/file.db or postgresql://user@host/database"
 _WRITES = "ironcage_writes"
 
@@ -66,7 +68,7 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
         connection.isolation_level = None  # BEGIN is ours, see below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _use_wal(cursor)
         cursor.execute(f"PRAGMA synchronous={synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
@@ -80,6 +82,21 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Switch the file to a write-ahead log; nothing happens where it has one.
+
+    Two that switch a new file at once are refused at once, whatever the busy timeout (SQLite sees a deadlock).
+    A write lock does wait: take it, so that the other can finish, and look again.
+    """
+    for _ in range(_WAL_TRIES):
+        with suppress(sqlite3.OperationalError):
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("ROLLBACK")
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _postgresql(url: URL, durability: Durability) -> Engine:
