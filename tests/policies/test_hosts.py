@@ -121,7 +121,21 @@ def test_empty_allowlist_allows_nothing() -> None:
 @pytest.mark.parametrize(
     "pattern",
     [
-        *("", "*.", "*.*", "**", "*x.test", "a.*.test", "a*", "*.10.0.0.1", "*.1", "*.[::1]", "*.::1", "*:"),
+        *(
+            "",
+            "*.",
+            "*.*",
+            "**",
+            "*x.test",
+            "a.*.test",
+            "a*",
+            "*.10.0.0.1",
+            "*.1",
+            "*.[::1]",
+            "*.::1",
+            "*:",
+            "[fe80::1%eth0]",
+        ),
         *("http://a.test", "a.test/x", "a.test:x", "user@a.test", "a .test", "-a.test", "a..test"),
         *("x" * 64 + ".test", "a." * 127 + "test"),
     ],

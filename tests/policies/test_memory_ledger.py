@@ -94,10 +94,11 @@ def test_account_in_use_is_not_forgotten_while_others_come_and_go() -> None:
     for other in range(50):
         assert ledger.reserve("busy", 1, 50)
         ledger.reserve(f"other-{other}", 1, 1)
-        ledger.note_end("t", f"body-{other}", failed=True)
         ledger.note_end("t", "busy", failed=True)
+        ledger.note_end("t", f"body-{other}", failed=True)
+        ledger.note_end("t", f"body-{other}-too", failed=True)
+        assert ledger.failed_before("t", "busy")
     assert not ledger.reserve("busy", 1, 50)
-    assert ledger.failed_before("t", "busy")
 
 
 def test_strict_ledger_refuses_new_accounts_instead_of_forgetting() -> None:

@@ -32,6 +32,13 @@ def test_refused_retry_does_not_make_the_next_one_free() -> None:
         judge.settle(AttemptEnded("t", "d", "refused"))
 
 
+def test_repeating_what_policy_refused_costs_no_retry() -> None:
+    """It never reached the upstream; the rule that refused it refuses it again."""
+    judge = engine(0)
+    judge.settle(AttemptEnded("t", "d", "refused"))
+    assert judge.judge(ask()) == ALLOW
+
+
 def test_spreading_retries_over_operations_gives_no_more_of_them() -> None:
     judge = engine(3)
     for digest in "abcdef":
