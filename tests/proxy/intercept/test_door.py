@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import ssl
+import tracemalloc
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,21 @@ async def test_refused_request_with_a_body_is_answered_after_it(door: Any, gatew
         assert reply.status_code == 421
         assert (await http.get(f"https://127.0.0.1:{origin.port}/")).text == "hello"  # the connection is still good
     assert len(gateway.seen) == 1
+
+
+async def test_body_of_a_refused_request_is_not_kept(door: Any, origin: Any) -> None:
+    async def parts() -> Any:
+        part = bytes(65_536)
+        for _ in range(400):
+            yield part
+
+    async with client(door) as http:
+        tracemalloc.start()
+        reply = await http.post(f"http://127.0.0.1:{origin.port}/", headers={"Upgrade": "websocket"}, content=parts())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert reply.status_code == 426
+    assert peak < 10_000_000  # of 26 MB sent
 
 
 # The session, and who may pass
