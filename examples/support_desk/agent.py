@@ -87,7 +87,9 @@ def orders_desk() -> OrdersDesk:
 
 def ask(client: Any, messages: list[dict[str, Any]], *, stream: bool) -> dict[str, Any]:
     """The model's next message, as the dictionary that goes back into the conversation."""
-    request = {"model": os.environ.get("DESK_MODEL", "desk-good"), "messages": messages, "tools": TOOLS}
+    request: dict[str, Any] = {"model": os.environ.get("DESK_MODEL", "desk-good"), "messages": messages, "tools": TOOLS}
+    if seed := os.environ.get("IRONCAGE_SEED"):  # set in a bake-off, the same for each model that is compared
+        request["seed"] = int(seed)
     if not stream:
         message = client.chat.completions.create(**request).choices[0].message
         calls = [
