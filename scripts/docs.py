@@ -130,8 +130,8 @@ def configuration_page() -> str:
             "# Configuration: ironcage.yaml\n",
             WRITTEN,
             "One file; unknown keys are refused with line, key and the nearest valid name. Flags go before environment "
-            "variables, environment variables before the file. `ironcage policy schema` prints the JSON Schema. What may "
-            "stand under `constraints` has [a page of its own](constraints.md).\n",
+            "variables, environment variables before the file. `ironcage policy schema` prints the JSON Schema. What "
+            "may stand under `constraints` has [a page of its own](constraints.md).\n",
             field_table(Settings.model_json_schema()),
         ]
     )
@@ -161,7 +161,9 @@ def field_rows(node: dict[str, Any], definitions: dict[str, Any], prefix: str) -
     for name, field in node.get("properties", {}).items():
         key = f"{prefix}{name}"
         default = "required" if name in required else shown(field.get("default"))
-        yield f"`{key}`", type_name(field, definitions), default, field.get("description", "")
+        # pydantic leaves a field's description out where its section says the same
+        meaning = field.get("description") or resolved(field, definitions).get("description", "")
+        yield f"`{key}`", type_name(field, definitions), default, meaning
         for inner, suffix in nested(field, definitions):
             if prefix == "" and inner.get("title") == Constraints.__name__:
                 continue  # a page of their own
@@ -191,7 +193,7 @@ def type_name(node: dict[str, Any], definitions: dict[str, Any]) -> str:
         return " or ".join(dict.fromkeys(name for name in names if name != "null"))
     target = resolved(node, definitions)
     if "enum" in target or "const" in target:
-        return " or ".join(f"`{value}`" for value in target.get("enum", [target.get("const")]))
+        return " or ".join(f"`{value}`" for value in target.get("enum", [target.get("const")]) if value != "")
     if target.get("type") == "array":
         return f"list of {type_name(target.get('items', {}), definitions)}"
     if target.get("type") == "object":
