@@ -18,9 +18,9 @@ class EgressLimit:
     """Allows the configured hosts and those that `hosts` matches, and `limit_bytes` for each trajectory.
 
     `hosts` None or empty: only the configured ones. `limit_bytes` None: hosts are judged, bytes are not counted.
-    `count` "both" counts what is sent and what is received, "sent" only the former. A configured host may carry
-    its port, and then stands for that port alone. The total never passes the limit: a chunk that would is refused
-    whole, and an ask is refused at once when its body no longer fits or nothing is left for a reply.
+    `count` "both" counts what is sent and what is received, "sent" only the former. A configured host stands for
+    the port that it carries, or for the default ones. The total never passes the limit: a chunk that would is
+    refused whole, and an ask is refused at once when its body no longer fits or nothing is left for a reply.
     """
 
     name: ClassVar[str] = "egress_limit"
@@ -35,7 +35,7 @@ class EgressLimit:
     ) -> None:
         """Raises ValueError for a host or pattern that cannot be read."""
         self._limit = limit_bytes
-        self._allowed = HostAllowlist((*configured_hosts, *(hosts or ())))
+        self._allowed = HostAllowlist(hosts or (), configured_hosts)
         self._counts_received = count == "both"
 
     def judge(self, event: Event, ledger: Ledger) -> Verdict:

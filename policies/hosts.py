@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv6Address
 
@@ -37,7 +37,7 @@ class HostPattern:
     text: str
     name: str
     below: bool = False
-    port: int | None = None
+    ports: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> HostPattern:
@@ -45,15 +45,16 @@ class HostPattern:
         if text == "*":
             return cls(text, "", below=True)
         if text.startswith("*:"):
-            return cls(text, "", below=True, port=_port(text[2:]))
+            return cls(text, "", below=True, ports=(_port(text[2:]),))
         below = text.startswith("*.")
         host = parse_host(text[2:] if below else text)
         if below and (":" in host.name or host.name.rpartition(".")[2].isdigit()):
             raise ValueError("an address has no names below it: `*.` needs a domain name")
-        return cls(text, host.name, below, host.port)
+        return cls(text, host.name, below, () if host.port is None else (host.port,))
 
     def matches(self, host: Host) -> bool:
-        if self.port is not None and self.port != host.port and not (host.port is None and self.port in _DEFAULT_PORTS):
+        ports = _DEFAULT_PORTS if host.port is None else (host.port,)
+        if self.ports and not any(port in self.ports for port in ports):
             return False
         if self.below:
             return not self.name or host.name.endswith("." + self.name)
@@ -61,11 +62,16 @@ class HostPattern:
 
 
 class HostAllowlist:
-    """Whether a host, as text from a request, matches one of several patterns."""
+    """Whether a host, as text from a request, is a configured one or matches one of several patterns."""
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        """Raises ValueError for a pattern that cannot be read."""
-        self.patterns = tuple(HostPattern.parse(text) for text in dict.fromkeys(patterns))
+    def __init__(self, patterns: Iterable[str], configured: Iterable[str] = ()) -> None:
+        """A configured host without a port is on a default one, and no other port of it is allowed.
+
+        Raises ValueError for what cannot be read.
+        """
+        named = [HostPattern.parse(text) for text in dict.fromkeys(configured)]
+        here = [replace(pattern, ports=pattern.ports or _DEFAULT_PORTS) for pattern in named]
+        self.patterns = (*here, *(HostPattern.parse(text) for text in dict.fromkeys(patterns)))
 
     def allows(self, host: str) -> bool:
         try:

@@ -20,7 +20,9 @@ def tool(host: str, upstream: str | None = None, body_bytes: int = 10) -> ToolAs
     return ToolAsked("t", upstream, host, "x", "d", body_bytes)
 
 
-@pytest.mark.parametrize("host", ["evil.test", "api.openai.com.evil.test", "127.0.0.1:9001", "a\nb", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.test", "api.openai.com.evil.test", "127.0.0.1:9001", "127.0.0.1", "api.openai.com:8443", "a\nb", ""]
+)
 @pytest.mark.parametrize("hosts", [None, (), ("*.corp.test",)])
 def test_host_that_nobody_allowed_is_refused(host: str, hosts: tuple[str, ...] | None) -> None:
     rule = EgressLimit(None, hosts, CONFIGURED)
@@ -35,7 +37,13 @@ def test_host_that_nobody_allowed_is_refused(host: str, hosts: tuple[str, ...] |
 
 def test_configured_and_matching_hosts_pass() -> None:
     rule = EgressLimit(None, ("*.corp.test",), CONFIGURED)
-    for event in (model(), tool("127.0.0.1:9000", "orders"), tool("a.corp.test"), tool("A.CORP.test:8080")):
+    for event in (
+        model(),
+        model("api.openai.com:443"),
+        tool("127.0.0.1:9000", "orders"),
+        tool("a.corp.test"),
+        tool("A.CORP.test:8080"),
+    ):
         assert rule.judge(event, MemoryLedger()) == ALLOW
 
 
