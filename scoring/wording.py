@@ -213,8 +213,13 @@ def _rate(row: CandidateRow) -> str:
 def _discordant(result: PairResult) -> str:
     return (
         f"{result.passed_a:.4g} against {result.passed_b:.4g} of {result.tasks}, discordant "
-        f"{len(result.only_a)}:{len(result.only_b)}, p = {p_text(result.p_value)}"
+        f"{len(result.only_a)}:{len(result.only_b)}, {_p(result.p_value)}"
     )
+
+
+def _p(p: float | None) -> str:
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -137,7 +137,7 @@ def count_table(title: str, what: str, counts: Sequence[tuple[CandidateRow, Mapp
     if not names:
         return None
     rows = tuple(
-        (name_cell(row), *(Cell(str(found.get(name, 0)), note=f"{what}, all {row.runs} runs") for name in names))
+        (name_cell(row), *(Cell(str(found.get(name, "-")), note=f"{what}, all {row.runs} runs") for name in names))
         for row, found in counts
     )
     return Table(title, ("Candidate", *names), rows)
@@ -235,7 +235,9 @@ def _decisive(pair: Pair) -> str:
 
 
 def _points(error: float | None) -> str:
-    return UNKNOWN if error is None else f"{100 * error:.1f}"
+    if error is None:
+        return UNKNOWN
+    return f"{100 * error:.1f}" if error > 0 else "no spread"
 
 
 def _or_one(p: float | None) -> float:

@@ -28,7 +28,7 @@ def test_the_headline_names_who_leads_whom_and_then_the_numbers() -> None:
     plan, runs = table({name: {t: [name == "a" or i < 8] for i, t in enumerate(tasks)} for name in ("a", "b", "c")})
     said = score(plan, runs, {}).conclusions
     assert said[0] == "a passes more tasks than b and c."
-    assert said[1].startswith("a against b: +73.3 points, 30 against 8 of 30, discordant 22:0, p = < 0.001")
+    assert said[1].startswith("a against b: +73.3 points, 30 against 8 of 30, discordant 22:0, p < 0.001")
     assert said[3] == "The other 1 pair cannot be told apart on these tasks."
 
 
