@@ -110,10 +110,6 @@ class House:
         shown: dict[str, Any] = json.loads(self._must("trajectories", "show", trajectory_id, "--json"))
         return shown
 
-    def label(self, trajectory_id: str, passed: bool, evidence: str) -> None:
-        outcome = "passed" if passed else "failed"
-        self._must("trajectories", "label", trajectory_id, outcome, "--evidence", evidence)
-
     def build_tasks(self) -> str:
         return self._must("tasks", "build", "--check", sys.executable, str(HERE / "check.py"))
 

@@ -16,16 +16,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from check import TASKS, Executed, Judgement, judge
 from demo_house import DemoFailed, House, Model
 from rich.console import Console
-from rich.table import Table
 
 AT_ONCE = 2
+WORTH_A_LOOK = ("charged-twice", "parcel-customs")
+"""Tasks whose trajectories show most: personal data masked and restored, a tool that fails once."""
 console = Console()
 
 
@@ -40,7 +41,7 @@ class Plan:
     trials: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Customer:
     """One production run: a customer's question, and what came of it."""
 
@@ -48,8 +49,6 @@ class Customer:
     session: str
     answer: str
     judgement: Judgement
-    trajectory: str = ""
-    seen: Counter[str] = field(default_factory=Counter)
 
 
 def plan_from_environment(trials: int) -> Plan:
@@ -95,7 +94,7 @@ def production(plan: Plan, house: House) -> list[Customer]:
 
 
 def serve_customer(task: str, plan: Plan, house: House) -> Customer:
-    session = f"desk-{task}"
+    session = session_of(task)
     finished = house.run_agent(task, session, plan.production)
     if finished.returncode not in (0, 3):
         raise DemoFailed(f"the agent's run of {task} ended with {finished.returncode}:\n{finished.stderr}")
@@ -105,24 +104,20 @@ def serve_customer(task: str, plan: Plan, house: House) -> Customer:
 
 
 def look_at_the_record(customers: list[Customer], house: House) -> None:
-    """What the proxy saw and did, read back from the store; and each run's outcome, written to it."""
+    """What the proxy saw and did, read back from the store."""
+    recorded = {one["session"]: one for one in house.trajectories()}
+    mine = [recorded[customer.session] for customer in customers]
+    models, tools = (sum(one[key] for one in mine) for key in ("model_calls", "tool_calls"))
+    again = sum(one["attempts"] for one in mine) - models - tools
     console.print(
-        "\n[bold]2. The record.[/] Every model call and tool call of these runs is stored, with its verdicts."
+        f"\n[bold]2. The record.[/] {len(mine)} trajectories are stored: {models} model calls and {tools} tool calls, "
+        f"of which {again} were tried again after an error. {len(WORTH_A_LOOK)} of them in full:"
     )
-    ids = {one["session"]: one["id"] for one in house.trajectories()}
-    some_at_once(lambda customer: label_and_read(customer, ids, house), customers)
-    total: Counter[str] = sum((customer.seen for customer in customers), Counter())
-    table = Table("what the proxy did", "how often", "for example", box=None, padding=(0, 2))
-    for what, count in total.most_common():
-        example = next(customer for customer in customers if customer.seen[what])
-        table.add_row(what, str(count), f"ironcage -c {house.config.name} trajectories show {example.trajectory}")
-    console.print(table)
-
-
-def label_and_read(customer: Customer, ids: dict[str, str], house: House) -> None:
-    customer.trajectory = ids[customer.session]
-    house.label(customer.trajectory, bool(customer.judgement.passed), customer.judgement.evidence)
-    customer.seen = seen_in(house.trajectory(customer.trajectory))
+    ids = [recorded[session_of(task)]["id"] for task in WORTH_A_LOOK]
+    for task, shown in zip(WORTH_A_LOOK, some_at_once(house.trajectory, ids), strict=True):
+        console.print(f"   [bold]{task}[/] ({shown['id']})")
+        for what, count in seen_in(shown).items():
+            console.print(f"      {count:>3}  {what}")
 
 
 def seen_in(trajectory: dict[str, Any]) -> Counter[str]:
@@ -131,7 +126,7 @@ def seen_in(trajectory: dict[str, Any]) -> Counter[str]:
     for step in trajectory.get("steps", ()):
         attempts = step.get("attempts", ())
         seen[f"{step['kind']} calls recorded"] += 1
-        seen["attempts repeated after an error"] += max(0, len(attempts) - 1)
+        seen["attempts made again after an error"] += max(0, len(attempts) - 1)
         for attempt in attempts:
             for note in attempt.get("verdicts", ()):
                 seen[verdict_words(note)] += note.get("count", 1)
@@ -139,13 +134,18 @@ def seen_in(trajectory: dict[str, Any]) -> Counter[str]:
 
 
 def verdict_words(note: dict[str, Any]) -> str:
-    if "redact" in f"{note['rule']} {note['code']}" or note["code"].startswith("pii"):
-        return "personal values masked before the model saw them"
-    if note["rule"] == "tool_allowlist" and note["action"] == "rewrite":
-        return "offers of tools beyond the allowlist taken out"
-    if note["action"] in {"refuse", "cut"}:
-        return f"refused: {note['code']}"
-    return f"{note['action']} by {note['rule']}"
+    known = {
+        ("redaction", "masked"): "personal values that the model saw only as pseudonyms",
+        ("redaction", "restored"): "pseudonyms in the model's calls turned back into values for the agent",
+        ("tool_allowlist", "tool_not_allowed"): "offers of forbidden tools taken out of requests",
+    }
+    if note["action"] == "rewrite" and (note["rule"], note["code"]) in known:
+        return known[note["rule"], note["code"]]
+    return f"{note['action']} by rule {note['rule']}: {note['code']}"
+
+
+def session_of(task: str) -> str:
+    return f"desk-{task}"
 
 
 def bake_off(plan: Plan, house: House) -> None:

@@ -255,14 +255,14 @@ def test_the_check_command_decides_from_answer_and_calls(tmp_path: Path) -> None
 
 
 def test_what_the_demo_counts_is_what_the_record_says() -> None:
-    masked = {"action": "rewrite", "rule": "redaction", "code": "pii", "count": 2}
+    masked = {"action": "rewrite", "rule": "redaction", "code": "masked", "count": 2}
     refused = {"action": "refuse", "rule": "tool_allowlist", "code": "tool_not_allowed"}
     steps = [{"kind": "model", "attempts": [{"verdicts": [masked]}, {"verdicts": [refused]}]}]
     assert seen_in({"steps": steps}) == {
         "model calls recorded": 1,
-        "attempts repeated after an error": 1,
-        "personal values masked before the model saw them": 2,
-        "refused: tool_not_allowed": 1,
+        "attempts made again after an error": 1,
+        "personal values that the model saw only as pseudonyms": 2,
+        "refuse by rule tool_allowlist: tool_not_allowed": 1,
     }
 
 
