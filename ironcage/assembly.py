@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from proxy.routing import Router
 from proxy.settings import Upstream
 from proxy.upstream import UpstreamClient, ca_context
 from trajectory.clock import SYSTEM_CLOCK, system_entropy
+from trajectory.errors import OperatorError
 from trajectory.recorder import Recorder
 from trajectory.sql.opening import open_store
 from trajectory.store import Store
@@ -47,10 +49,9 @@ def build_redactor(loaded: Loaded) -> Redactor | None:
 
 def build_hall(loaded: Loaded, *, default_upstream: str | None = None) -> Hall:
     settings = loaded.settings
-    for name, upstream in settings.upstreams.items():
+    for upstream in settings.upstreams.values():
         if upstream.ca_file is not None:
             ca_context(str(loaded.path(upstream.ca_file)))  # a file that cannot be used is said now, not at night
-        del name
     hosts = [upstream.host for upstream in settings.upstreams.values()]
     rules = build_rules(loaded.constraints, settings.policies, hosts)
     upstreams = {name: _with_paths(upstream, loaded) for name, upstream in settings.upstreams.items()}
@@ -62,6 +63,20 @@ def build_hall(loaded: Loaded, *, default_upstream: str | None = None) -> Hall:
         redactor=build_redactor(loaded),
         on_exhausted=settings.policies.retries.on_exhausted,
     )
+
+
+def _keys(upstreams: Mapping[str, Upstream]) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for name, upstream in upstreams.items():
+        if upstream.api_key_env is not None:
+            key = os.environ.get(upstream.api_key_env)
+            if not key:
+                raise OperatorError(
+                    f"upstreams.{name}.api_key_env: {upstream.api_key_env} is not set",
+                    hint="export it, or remove the setting",
+                )
+            keys[name] = key
+    return keys
 
 
 def _with_paths(upstream: Upstream, loaded: Loaded) -> Upstream:
@@ -146,6 +161,7 @@ def open_doors(loaded: Loaded, *, store: Store | None = None, default_upstream: 
         max_body_bytes=settings.max_body_bytes,
         access_token=settings.access_token,
         hop_secret=secrets.token_hex(16),
+        keys=_keys(settings.upstreams),
     )
     return Doors(loaded, store, hall, recorder, client, gateway)
 

@@ -1,17 +1,50 @@
-"""The command line. One file a command under commands/; here they are only hung up."""
+"""The command line: options that stand before a command, and where each command lives.
+
+A command's module is loaded when the command is asked for: `ironcage run` starts an agent and should not wait
+for plots, statistics and a web server to load.
+"""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from typer.core import TyperGroup
 
 from ironcage import __version__
-from ironcage.commands import run, serve
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("ironcage.commands.serve", "Run the proxy and the console."),
+    "run": ("ironcage.commands.run", "Run an agent behind the proxy."),
+    "trajectories": ("ironcage.commands.trajectories", "Look at, label, move and delete what was recorded."),
+    "tasks": ("ironcage.commands.tasks", "Turn recorded trajectories into tasks that can be re-run."),
+    "bakeoff": ("ironcage.commands.bakeoff", "Re-run tasks on other models under the same limits, and compare."),
+}
+"""Name -> module whose `app` it is, and the line that stands in the list of commands."""
+
+
+class LazyCommands(TyperGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = typer.main.get_command(importlib.import_module(COMMANDS[cmd_name][0]).app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
 
 app = typer.Typer(
     name="ironcage",
+    cls=LazyCommands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -36,7 +69,3 @@ def options(
     ] = False,
 ) -> None:
     context.obj = config
-
-
-app.command("serve")(serve.serve)
-app.command("run", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})(run.run)

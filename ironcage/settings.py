@@ -122,7 +122,7 @@ def _constraints(settings: Settings, folder: Path) -> Constraints:
 
 
 def address(value: str, key: str) -> tuple[str, int]:
-    """host and port of a listen setting. Raises OperatorError."""
+    """Host and port of a listen setting. Raises OperatorError."""
     host, _, port = value.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdigit() or int(port) > 65535:

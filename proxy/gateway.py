@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import socket
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -40,7 +41,7 @@ from proxy.effects import (
 )
 from proxy.exchange import Exchange, State
 from proxy.hall import Hall, Visitor
-from proxy.headers import forwarded, returned
+from proxy.headers import forwarded, returned, with_key
 from proxy.routing import Destination
 from proxy.upstream import Patience, UpstreamBroke, UpstreamClient, UpstreamReply
 from trajectory.errors import ClientError, OperatorError, StoreError
@@ -78,8 +79,12 @@ class Gateway:
     max_body_bytes: int = 64 * 1024 * 1024
     access_token: str | None = None
     hop_secret: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Keys by upstream that the proxy holds in place of the agents."""
     _runners: list[web.ServerRunner] = field(default_factory=list)
     _leftovers: set[asyncio.Task[None]] = field(default_factory=set)
+    _under_way: dict[str, int] = field(default_factory=dict)
+    _awaiting_quiet: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
 
     async def listen(self, host: str, port: int, *, door: Door = "base_url") -> int:
         """Listen; returns the bound port. OperatorError if that is not possible, or not safe without a token."""
@@ -110,6 +115,23 @@ class Gateway:
         while self._leftovers:
             await asyncio.wait(self._leftovers)
 
+    async def quiet(self, session: str) -> None:
+        """Return once no exchange of `session` is under way, and all of it that is to be recorded is."""
+        while self._under_way.get(session):
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._awaiting_quiet.setdefault(session, []).append(waiter)
+            await waiter
+
+    def _one_less(self, session: str) -> None:
+        left = self._under_way[session] - 1
+        if left:
+            self._under_way[session] = left
+            return
+        del self._under_way[session]
+        for waiter in self._awaiting_quiet.pop(session, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
     async def _base_url(self, request: web.BaseRequest) -> web.StreamResponse:
         token = request.headers.get("x-ironcage-token", "")
         if self.access_token is not None and not hmac.compare_digest(token.encode(), self.access_token.encode()):
@@ -138,6 +160,15 @@ class Gateway:
             return body
         exchange, destination = self.hall.exchange(destination, visitor, "proxy" if target is not None else "base_url")
         live = _Live(exchange, request, destination, began_s)
+        session = destination.session or ""
+        self._under_way[session] = self._under_way.get(session, 0) + 1
+        try:
+            return await self._served(live, body)
+        finally:
+            self._one_less(session)
+
+    async def _served(self, live: _Live, body: bytes) -> web.StreamResponse:
+        request, destination, exchange = live.request, live.destination, live.exchange
         headers = forwarded(request.raw_headers, judged=destination.route.kind == "model" or exchange.reviews)
         try:
             await self._drive(live, RequestArrived(headers, body, 0.0))
@@ -196,6 +227,7 @@ class Gateway:
                     await live.reply.write(data)
                 return None
             case Commit(attempt):
+                self.hall.tell(attempt)
                 try:
                     await self.recorder.commit(attempt)
                 except StoreError:
@@ -247,11 +279,14 @@ class Gateway:
 
     async def _ask(self, live: _Live, forward: Forward) -> UpstreamReply:
         upstream = self.hall.upstream(forward.upstream)
+        headers = forward.headers
+        if (key := self.keys.get(forward.upstream)) is not None:
+            headers = with_key(headers, key)
         patience = Patience(upstream.connect_timeout_s, upstream.idle_timeout_s) if upstream else Patience()
         return await self.client.ask(
             forward.method,
             live.destination.base_url + forward.path,
-            forward.headers,
+            headers,
             forward.body,
             patience=patience,
             ca_file=upstream.ca_file if upstream else None,
@@ -274,9 +309,11 @@ class Gateway:
         """The client is gone: what is to be written down goes on without it."""
         effects = live.exchange.receive(ClientLeft(self._at(live)))
         if effects:
+            session = live.destination.session or ""
+            self._under_way[session] = self._under_way.get(session, 0) + 1
             task = asyncio.get_running_loop().create_task(self._perform_all(live, effects))
             self._leftovers.add(task)
-            task.add_done_callback(self._leftovers.discard)
+            task.add_done_callback(lambda done: (self._leftovers.discard(done), self._one_less(session)))
 
 
 def plain_error(status: int, code: str, message: str, *, upgrade: bool = False) -> web.Response:

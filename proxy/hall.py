@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from policies.engine import Engine
 from policies.verdict import Refuse
@@ -20,7 +20,7 @@ from proxy.settings import Upstream
 from proxy.wire.openai_chat import OpenAIChat
 from trajectory.clock import Clock, Entropy
 from trajectory.ids import checked_name, new_id, trajectory_id
-from trajectory.record import Door
+from trajectory.record import Attempt, Door, VerdictNote
 
 _CHAT = OpenAIChat()
 
@@ -55,6 +55,10 @@ class Hall:
     memories: Memories = field(default_factory=Memories)
     swaps: dict[str, Swap] = field(default_factory=dict)
     """By session: the candidate that answers in place of the model asked for."""
+    closed: set[str] = field(default_factory=set)
+    """Sessions that are over: what still comes for them is refused."""
+    watchers: dict[str, Callable[[VerdictNote], None]] = field(default_factory=dict)
+    """By session: told of each verdict that was not plain allow, before it is written down."""
     own_addresses: frozenset[tuple[str, int]] = frozenset()
     """Host and port of the base-URL door itself: a client with only HTTP_PROXY set may reach it through the proxy."""
 
@@ -72,7 +76,16 @@ class Hall:
         if isinstance(found, Refuse):
             route = Route("web", "refused", found.subject or "unknown", "", method, raw_path)
             return Destination(route, "", session, "header" if session else "", refused=found)
+        if found.session is not None and found.session in self.closed:
+            over = Refuse("route_refused", "session", "This session is over.", found.session)
+            return replace(found, refused=over)
         return found
+
+    def tell(self, attempt: Attempt) -> None:
+        watcher = self.watchers.get(attempt.session)
+        if watcher is not None:
+            for note in attempt.verdicts:
+                watcher(note)
 
     def exchange(self, destination: Destination, visitor: Visitor, door: Door) -> tuple[Exchange, Destination]:
         now_s = self.clock.now_s()

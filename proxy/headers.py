@@ -40,3 +40,9 @@ def forwarded(raw: Iterable[tuple[bytes, bytes]], *, judged: bool) -> Headers:
 def returned(headers: Headers, *, whole: bool = False) -> list[tuple[str, str]]:
     """Reply headers for the client; of a `whole` reply the server computes the length itself."""
     return [(k, v) for k, v in headers if k.lower() not in _ONE_HOP and not (whole and k.lower() == "content-length")]
+
+
+def with_key(headers: Headers, key: str) -> Headers:
+    """`headers` with the proxy's own key in place of whatever credential the agent sent."""
+    kept = tuple((k, v) for k, v in headers if k.lower() not in ("authorization", "api-key", "x-api-key"))
+    return (*kept, ("Authorization", f"Bearer {key}"))

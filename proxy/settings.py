@@ -20,6 +20,10 @@ class Upstream(BaseModel):
     wire: Literal["", "openai_chat", "openai", "anthropic", "gemini", "mistral"] = Field(
         default="", description="The vendor whose variables `ironcage run` sets for it; found by name or host if empty."
     )
+    api_key_env: str | None = Field(
+        default=None,
+        description="Environment variable that holds its key: sent as bearer token in place of what the agent sends.",
+    )
     ca_file: str | None = Field(
         default=None, description="Certificates (PEM) to trust for it, instead of the system's; for private CAs."
     )

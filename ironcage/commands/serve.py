@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-import sys
 from typing import Annotated
 
 import typer
@@ -13,12 +11,15 @@ import uvloop
 
 from ironcage.assembly import Doors, open_doors
 from ironcage.console.server import Console
+from ironcage.logs import set_up_logging
 from ironcage.settings import Loaded, address, load
 from proxy.settings import Upstream
 
+app = typer.Typer()
 _DEFAULT_UPSTREAM = "default"
 
 
+@app.command()
 def serve(
     context: typer.Context,
     listen: Annotated[str | None, typer.Option(help="host:port of the base-URL door.")] = None,
@@ -44,7 +45,7 @@ def serve(
         upstreams = {**loaded.settings.upstreams, default: Upstream(base_url=upstream)}
         settings = loaded.settings.model_copy(update={"upstreams": upstreams})
         loaded = loaded.model_copy(update={"settings": settings})
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    set_up_logging()
     uvloop.run(_serve(loaded, default))
 
 

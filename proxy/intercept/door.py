@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from proxy.gateway import is_loopback
 from proxy.intercept.hop import Hop, hand_over
 from trajectory.errors import OperatorError
 
@@ -36,8 +37,13 @@ class InterceptDoor:
         """Listen, and return the bound port (port 0 lets the system choose one).
 
         `gateway_host` must be an address, not a name. `confdir` gets the CA's files (see certificates.py).
-        Raises OperatorError if it cannot listen or use the folder.
+        Raises OperatorError if it cannot listen or use the folder, or off loopback without an access token.
         """
+        if access_token is None and not is_loopback(host):
+            raise OperatorError(
+                f"a proxy door on {host} would let anyone on the network use your keys",
+                hint="set access_token in the configuration, or listen on 127.0.0.1",
+            )
         # Own modules, but loaded here: they are the ones that load mitmproxy.
         connection = importlib.import_module("proxy.intercept.connection")
         authority = importlib.import_module("proxy.intercept.certificates").open_authority(confdir)

@@ -1,0 +1,130 @@
+"""A running gateway as a bake-off needs it (replay.house.House): the same doors and policies, another model."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ironcage.assembly import Doors, agent_environment, ca_folder
+from proxy.masking import mask_plain
+from proxy.operation import Swap
+from proxy.upstream import Patience
+from replay.house import BudgetSpent
+from trajectory.errors import OperatorError, UpstreamError
+from trajectory.record import VerdictNote
+from trajectory.runs import Candidate, KillCause, Limits
+from trajectory.store import Store
+from trajectory.trajectory import Launch
+
+_HARD_BUDGETS: dict[str, KillCause] = {
+    "egress_budget_exhausted": "egress_budget",
+    "retry_budget_exhausted": "retry_budget",
+}
+
+
+class BakeoffHouse:
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    @property
+    def data_url(self) -> str:
+        return self._doors.data_url
+
+    @property
+    def proxy_url(self) -> str | None:
+        return self._doors.proxy_url
+
+    @property
+    def ca_file(self) -> Path | None:
+        return ca_folder(self._doors.loaded).resolve() / "ca.pem" if self.proxy_url else None
+
+    @property
+    def store(self) -> Store:
+        return self._doors.store
+
+    def open_session(
+        self, session: str, candidate: Candidate, *, task: str, seed: int, budget_spent: BudgetSpent
+    ) -> None:
+        hall = self._doors.hall
+        upstream = hall.upstream(candidate.upstream)
+        if upstream is None or upstream.kind != "model":
+            known = ", ".join(n for n, u in self._doors.loaded.settings.upstreams.items() if u.kind == "model")
+            raise OperatorError(
+                f"candidate {candidate.name}: there is no model upstream {candidate.upstream!r}",
+                hint=f"configured are: {known or 'none'}",
+            )
+        parameters = {"seed": seed, **candidate.parameters}
+        hall.swaps[session] = Swap(candidate.upstream, upstream.host, candidate.model, parameters)
+        hall.closed.discard(session)
+        hall.watchers[session] = _watcher(budget_spent)
+        hall.memories.get(session, session, task, None)
+        self.store.launched(session, Launch((), ""), task=task, source="replay")
+
+    async def close_session(self, session: str) -> None:
+        hall = self._doors.hall
+        hall.closed.add(session)
+        await self._doors.gateway.quiet(session)
+        hall.swaps.pop(session, None)
+        hall.watchers.pop(session, None)
+
+    def environment(self, session: str) -> dict[str, str]:
+        return agent_environment(
+            self._doors.loaded,
+            data_url=self.data_url,
+            proxy_url=self.proxy_url,
+            session=session,
+            inherited=os.environ,
+        )
+
+    def applied(self, session: str) -> Limits:
+        limits = self._doors.loaded.constraints.constraints
+        return Limits(egress_mb=limits.network_egress_limit_mb, max_retries=limits.max_retries)
+
+    def conditions(self) -> Mapping[str, str]:
+        loaded = self._doors.loaded
+        policies = loaded.settings.policies.model_dump_json()
+        return {"constraints": loaded.constraints.digest(), "policies": _digest(policies)}
+
+    async def ask(self, session: str, upstream: str, path: str, body: bytes) -> tuple[int, bytes]:
+        configured = self._doors.hall.router.upstream(upstream)
+        url = f"{self.data_url}/s/{session}/{upstream}{path.removeprefix(configured.path)}"
+        headers = [("Content-Type", "application/json")]
+        if self._doors.loaded.settings.access_token:
+            headers.append(("x-ironcage-token", self._doors.loaded.settings.access_token))
+        reply = await self._doors.client.ask(
+            "POST", url, tuple(headers), body, patience=Patience(idle_s=configured.idle_timeout_s + 30)
+        )
+        try:
+            return reply.status, b"".join([part async for part in reply.parts()])
+        except UpstreamError as e:
+            raise UpstreamError(f"the gateway broke off its reply: {e}") from None
+        finally:
+            reply.close()
+
+    async def masked(self, session: str, text: str) -> str:
+        redactor = self._doors.hall.redactor
+        if redactor is None:
+            return text
+        memory = self._doors.hall.memories.get(session, session, None, None)
+        if memory.vault is None:
+            memory.vault = redactor.new_vault()
+        return await asyncio.to_thread(mask_plain, text, redactor, memory.vault)
+
+
+def _watcher(budget_spent: BudgetSpent) -> Callable[[VerdictNote], None]:
+    told: set[KillCause] = set()
+
+    def watch(note: VerdictNote) -> None:
+        cause = _HARD_BUDGETS.get(note.code)
+        if cause is not None and cause not in told:
+            told.add(cause)
+            budget_spent(cause, note.message)
+
+    return watch
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

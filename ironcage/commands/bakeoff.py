@@ -1,0 +1,231 @@
+"""`ironcage bakeoff`: re-run tasks on candidates under the same limits, score them, compare them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ironcage.assembly import build_store, open_doors
+from ironcage.bakeoff_house import BakeoffHouse
+from ironcage.output import Json, print_table, when
+from ironcage.settings import Loaded, load
+from replay.bakeoff import Plan, run_bakeoff
+from replay.bakeoff import Progress as Done
+from replay.cage.process import PortableCage
+from replay.executors.local import LocalExecutor
+from replay.task import Task, read_task
+from scoring.report.files import render_json
+from scoring.report.markdown import render_markdown
+from scoring.report.page import render_html
+from scoring.report.terminal import print_report
+from scoring.score import score
+from scoring.scorecard import Scorecard
+from trajectory.clock import SYSTEM_CLOCK, system_entropy
+from trajectory.errors import OperatorError, StoreError
+from trajectory.ids import new_id
+from trajectory.runs import Bakeoff, Candidate, Run
+from trajectory.store import Store
+from trajectory.trajectory import Trajectory
+
+app = typer.Typer(no_args_is_help=True, help="Re-run tasks on other models under the same limits, and compare.")
+Report = Annotated[Path | None, typer.Option(help="Write the report here: .html, .md or .json, by the file's ending.")]
+Parameter = dict[str, float | int | str | bool]
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    candidate: Annotated[
+        list[str], typer.Option(help="NAME=UPSTREAM/MODEL, with ?key=value&… for parameters; may be repeated.")
+    ],
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated. All if not given.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="How often each candidate tries each task.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of order and of requests.")] = 0,
+    name: Annotated[
+        str | None, typer.Option("--id", help="Name of the bake-off; an interrupted one goes on under its name.")
+    ] = None,
+    production: Annotated[bool, typer.Option(help="Score the recorded production runs beside the candidates.")] = True,
+    workspace: Annotated[
+        str, typer.Option(help="shared: agents run in their own folder; copy: each run gets a copy of it.")
+    ] = "shared",
+    parallel: Annotated[
+        float | None, typer.Option(min=1, help="At most so many runs at once; as many as CPUs if not given.")
+    ] = None,
+    report: Report = None,
+    as_json: Json = False,
+) -> None:
+    """Run a bake-off and print its scorecard."""
+    loaded = _on_free_ports(load(context.obj))
+    with closing(build_store(loaded)) as store:
+        plan = _plan(loaded, store, candidate, task or [], trials, seed, name, production, workspace)
+    card = uvloop.run(_run(loaded, plan, parallel, quiet=as_json))
+    _show(card, report, as_json=as_json)
+
+
+def _plan(
+    loaded: Loaded, store: Store, candidates: list[str], only: list[str], trials: int, seed: int, name: str | None,
+    production: bool, workspace: str,
+) -> Plan:  # fmt: skip
+    if workspace not in ("shared", "copy"):
+        raise OperatorError(f"--workspace {workspace!r} is unknown", hint="it is shared or copy")
+    known = store.tasks()
+    missing = [task for task in only if task not in known]
+    if missing or not known:
+        hint = "`ironcage tasks list` shows what there is, `ironcage tasks build` makes tasks of what was recorded"
+        raise OperatorError(f"there is no task {missing[0]!r}" if missing else "there are no tasks yet", hint=hint)
+    tasks: tuple[Task, ...] = tuple(read_task(known[task]) for task in (only or known))
+    return Plan(
+        id=name or new_id(SYSTEM_CLOCK.now_s(), system_entropy(7)),
+        candidates=tuple(_candidate(entry) for entry in candidates),
+        tasks=tasks,
+        trials=trials,
+        seed=seed,
+        limits=loaded.constraints.limits(),
+        constraints=loaded.constraints.model_dump(mode="json"),
+        weights=loaded.constraints.scoring.model_dump(),
+        reference="production" if production else None,
+        workspace="copy" if workspace == "copy" else "shared",
+    )
+
+
+def _candidate(entry: str) -> Candidate:
+    name, equals, rest = entry.partition("=")
+    target, _, query = rest.partition("?")
+    upstream, slash, model = target.partition("/")
+    if not (name and equals and upstream and slash and model):
+        raise OperatorError(
+            f"--candidate {entry!r} is not NAME=UPSTREAM/MODEL", hint="for example --candidate small=openai/gpt-x-mini"
+        )
+    return Candidate(name=name, upstream=upstream, model=model, parameters=dict(_parameters(query)))
+
+
+def _parameters(query: str) -> Iterator[tuple[str, float | int | str | bool]]:
+    for pair in filter(None, query.split("&")):
+        key, _, value = pair.partition("=")
+        yield key, _value(value)
+
+
+def _value(text: str) -> float | int | str | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _on_free_ports(loaded: Loaded) -> Loaded:
+    """A bake-off opens doors of its own: both of them, on free ports, so that it can run beside `serve`."""
+    update = {"listen": "127.0.0.1:0", "forward_listen": "127.0.0.1:0"}
+    return loaded.model_copy(update={"settings": loaded.settings.model_copy(update=update)})
+
+
+async def _run(loaded: Loaded, plan: Plan, parallel: float | None, *, quiet: bool) -> Scorecard:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    async with open_doors(loaded) as doors:
+        with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+            line = bar.add_task("runs", total=None)
+
+            def progress(done: Done) -> None:
+                bar.update(line, completed=done.done, total=done.total)
+
+            bakeoff = await run_bakeoff(
+                plan,
+                BakeoffHouse(doors),
+                cage=PortableCage(),
+                executor=LocalExecutor(cpus=parallel),
+                progress=progress,
+            )
+        return await asyncio.to_thread(_scored, doors.store, bakeoff)
+
+
+def _scored(store: Store, bakeoff: Bakeoff) -> Scorecard:
+    return score(bakeoff, store.runs(bakeoff.id), _Trajectories(store, store.runs(bakeoff.id)))
+
+
+class _Trajectories(Mapping[str, Trajectory]):
+    """Loads each trajectory when it is asked for, so that a large bake-off is not in memory at once."""
+
+    def __init__(self, store: Store, runs: list[Run]) -> None:
+        self._store = store
+        self._ids = list(dict.fromkeys(run.trajectory for run in runs))
+
+    def __getitem__(self, key: str) -> Trajectory:
+        try:
+            return self._store.trajectory(key)
+        except StoreError:
+            raise KeyError(key) from None  # a run that never asked anything left no trajectory
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    bakeoff: Annotated[str | None, typer.Argument(help="Its id; the newest if not given.")] = None,
+    report: Report = None,
+    as_json: Json = False,
+) -> None:
+    """Score a finished bake-off again and print or write its report."""
+    with closing(build_store(load(context.obj))) as store:
+        card = _scored(store, _find(store, bakeoff))
+    _show(card, report, as_json=as_json)
+
+
+@app.command("list")
+def list_bakeoffs(context: typer.Context) -> None:
+    """List the bake-offs that are kept, the newest first."""
+    with closing(build_store(load(context.obj))) as store:
+        found = store.bakeoffs()
+    rows = [(b.id, when(b.created_at), ", ".join(c.name for c in b.candidates), len(b.tasks), b.trials) for b in found]
+    print_table(("bake-off", "began (UTC)", "candidates", "tasks", "trials"), rows)
+
+
+def _find(store: Store, wanted: str | None) -> Bakeoff:
+    found = store.bakeoffs()
+    for bakeoff in found:
+        if wanted in (None, bakeoff.id):
+            return bakeoff
+    raise OperatorError(
+        f"there is no bake-off {wanted!r}" if wanted else "there is no bake-off yet",
+        hint="`ironcage bakeoff list` shows them",
+    )
+
+
+def _show(card: Scorecard, report: Path | None, *, as_json: bool) -> None:
+    if report is not None:
+        _write(card, report)
+    if as_json:
+        sys.stdout.write(render_json(card))
+        return
+    print_report(card, Console())
+    if report is not None:
+        typer.echo(f"report: {report.resolve().as_uri()}", err=True)
+
+
+def _write(card: Scorecard, file: Path) -> None:
+    renderers = {".html": render_html, ".md": render_markdown, ".json": render_json}
+    render = renderers.get(file.suffix)
+    if render is None:
+        raise OperatorError(f"--report {file}: unknown ending", hint=f"use one of {', '.join(renderers)}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(render(card), encoding="utf-8")
+    except OSError as e:
+        raise OperatorError(f"cannot write {file}: {e.strerror}", hint="name a file that can be written") from None

@@ -1,0 +1,189 @@
+"""`ironcage trajectories`: look at, label, move and delete what was recorded."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ironcage.assembly import build_store
+from ironcage.output import Json, print_json, print_table, when
+from ironcage.settings import load
+from trajectory.errors import OperatorError
+from trajectory.formats.jsonl import export_trajectory, import_trajectory
+from trajectory.store import Store
+from trajectory.trajectory import AttemptView, Step, Trajectory
+
+app = typer.Typer(no_args_is_help=True, help="Look at, label, move and delete what was recorded.")
+Id = Annotated[str, typer.Argument(metavar="TRAJECTORY", help="A trajectory's id, as `list` shows it.")]
+Text = 60
+
+
+class Label(StrEnum):
+    passed = "passed"
+    failed = "failed"
+    none = "none"
+
+
+class Side(StrEnum):
+    request = "request"
+    reply = "reply"
+    client_reply = "client_reply"
+
+
+def _store(context: typer.Context) -> Store:
+    return build_store(load(context.obj))
+
+
+@app.command("list")
+def list_trajectories(
+    context: typer.Context,
+    session: Annotated[str | None, typer.Option(help="Only of this session.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only of this task.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only live, replay or imported ones.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """List trajectories, the newest first."""
+    with closing(_store(context)) as store:
+        found = store.find(session=session, task=task, source=source, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    columns = (
+        "trajectory",
+        "task",
+        "source",
+        "began (UTC)",
+        "seconds",
+        "model",
+        "tool",
+        "attempts",
+        "refused",
+        "label",
+    )
+    print_table(
+        columns,
+        [
+            (t.id, t.task, t.source, when(t.started_at), round(t.duration_s, 2), t.model_calls, t.tool_calls, t.attempts,
+             t.refusals, t.label)
+            for t in found
+        ],
+    )  # fmt: skip
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    trajectory: Id,
+    attempt: Annotated[str | None, typer.Option(help="Print a recorded body of this attempt, byte for byte.")] = None,
+    side: Annotated[Side, typer.Option(help="Which body of the attempt.")] = Side.reply,
+    as_json: Json = False,
+) -> None:
+    """Show the steps of a trajectory, or one recorded body."""
+    with closing(_store(context)) as store:
+        found = store.trajectory(trajectory)
+        if attempt is not None:
+            _print_body(store, found, attempt, side)
+            return
+    if as_json:
+        print_json(found)
+        return
+    head = [found.id, f"task {found.task}" if found.task else "", found.source, when(found.started_at)]
+    typer.echo("  ".join(filter(None, head)))
+    if found.label:
+        typer.echo(f"{found.label}: {found.label_evidence}")
+    columns = ("step", "kind", "upstream", "attempt", "status", "end", "seconds", "what", "verdicts")
+    print_table(columns, [_row(step, view) for step in found.steps for view in step.attempts])
+
+
+def _row(step: Step, view: AttemptView) -> tuple[object, ...]:
+    verdicts = "; ".join(f"{note.action} {note.code} {note.subject}".strip() for note in view.verdicts)
+    return (
+        step.index, step.kind, step.upstream, f"{view.number}  {view.id}", view.status, view.end, round(view.total_s, 3),
+        _what(view), verdicts or None,
+    )  # fmt: skip
+
+
+def _what(view: AttemptView) -> str:
+    if view.tool is not None:
+        return f"{view.tool.name} {view.tool.arguments[:Text]}"
+    if view.answer is None:
+        return view.error or ""
+    calls = ", ".join(call.name for call in view.answer.calls)
+    return f"calls {calls}" if calls else view.answer.text[:Text].replace("\n", " ")
+
+
+def _print_body(store: Store, found: Trajectory, attempt: str, side: Side) -> None:
+    if not any(view.id == attempt for step in found.steps for view in step.attempts):
+        raise OperatorError(f"{found.id} has no attempt {attempt}", hint="`trajectories show` lists them")
+    body = store.body(attempt, side.value)
+    if body is None:
+        raise OperatorError(f"no {side.value} is recorded of attempt {attempt}", hint="try another --side")
+    sys.stdout.buffer.write(body)
+    sys.stdout.buffer.flush()
+
+
+@app.command()
+def label(
+    context: typer.Context,
+    trajectory: Id,
+    outcome: Annotated[Label, typer.Argument(help="passed or failed; none takes a label back.")],
+    evidence: Annotated[str, typer.Option(help="Why: who or what says so.")] = "",
+) -> None:
+    """Say whether a recorded run passed."""
+    with closing(_store(context)) as store:
+        store.label(trajectory, None if outcome is Label.none else outcome.value, evidence)
+
+
+@app.command("export")
+def export(
+    context: typer.Context,
+    trajectory: Id,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file instead of standard output.")] = None,
+) -> None:
+    """Write a trajectory with all its bodies as JSON lines."""
+    with closing(_store(context)) as store:
+        lines = export_trajectory(store, trajectory)
+        if output is None:
+            for line in lines:
+                sys.stdout.write(line + "\n")
+            return
+        try:
+            with output.open("w", encoding="utf-8") as file:
+                file.writelines(line + "\n" for line in lines)
+        except OSError as e:
+            raise OperatorError(
+                f"cannot write {output}: {e.strerror}", hint="name a file that can be written"
+            ) from None
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A file that `export` wrote.")],
+) -> None:
+    """Read an exported trajectory into the store, whole or not at all."""
+    with closing(_store(context)) as store:
+        try:
+            with file.open(encoding="utf-8") as lines:
+                typer.echo(import_trajectory(store, lines))
+        except (OSError, UnicodeDecodeError) as e:
+            raise OperatorError(
+                f"cannot read {file}: {e}", hint="name a file that `trajectories export` wrote"
+            ) from None
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    trajectories: Annotated[list[str], typer.Argument(metavar="TRAJECTORY...", help="Ids, as `list` shows them.")],
+) -> None:
+    """Delete trajectories for good."""
+    with closing(_store(context)) as store:
+        for trajectory in trajectories:
+            store.delete(trajectory)
