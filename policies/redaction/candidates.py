@@ -19,6 +19,7 @@ _MAX_LOCAL = 64
 _PYTHON_PREFIX = re.compile(r"(?<!\w)[bBuUfFrR]{1,2}'")
 
 _CARD = re.compile(r"[0-9](?<![0-9][0-9])(?:[ -]?[0-9]){11,18}(?![0-9])")
+_DIGITS = re.compile(r"[0-9]+")
 _CARD_WORD = re.compile(r"card|visa|mastercard|amex|maestro|discover|jcb|diners|\bcc\b|\bpan\b", re.IGNORECASE)
 _CARD_LENGTHS = {"4": {13, 16, 19}, "5": {16}, "6": {16, 17, 18, 19}, "34": {15}, "37": {15}, "35": {16}}
 _DINERS = {"30", "36", "38", "39"}
@@ -39,8 +40,9 @@ _IPV6 = re.compile(
 )
 _TWO_COLONS = re.compile(r":[0-9a-fA-F]{0,4}:")
 _VERSION_BEFORE = re.compile(
-    r"(?:[A-Za-z]|[=<>~^]=?|[A-Za-z0-9]/|(?:version|release|build|ver)\.?[ \"':=]{1,4})\Z", re.IGNORECASE
+    r"(?:[A-Za-z]|[=<>~!]=|[~^]|[A-Za-z0-9]/|(?:version|release|build|ver)\.?[ \"':=]{1,4})\Z", re.IGNORECASE
 )
+_SUFFIX = re.compile(r"-?[^\W\d]|_")
 _NOT_A_PERSON = re.compile(r"(?:127|0)\.|255\.(?:0|128|192|224|240|248|252|254|255)\.")
 
 
@@ -50,16 +52,17 @@ def email_windows(text: str) -> Iterator[Window]:
     while at >= 0:
         host = _HOST.match(text, at)
         if host is not None and not host.group().rpartition(".")[2].isdigit():
+            end = at + len(host.group().rstrip("_-"))
             before = text[max(0, at - _MAX_LOCAL) : at][::-1]
             local = _LOCAL_REVERSED.match(before)
-            if local is not None and not _is_ssh_remote(text, at, host.end()):
+            if local is not None and not _is_ssh_remote(text, at, end):
                 start = at - len(local.group())
                 quoted = _PYTHON_PREFIX.match(text, start)
                 start = quoted.end() if quoted else start
-                while start < at and text[start] in ".-%~+":
+                while start < at and text[start] in "._-%~+":
                     start += 1
                 if start < at:
-                    yield start, host.end()
+                    yield start, end
         at = text.find("@", at + 1)
 
 
@@ -69,16 +72,30 @@ def _is_ssh_remote(text: str, at: int, end: int) -> bool:
 
 def card_windows(text: str) -> Iterator[Window]:
     for match in _CARD.finditer(text):
-        start, end = match.span()
-        if _joined_before(text, start) or _joined_after(text, end):
-            continue
-        digits = match.group().replace(" ", "").replace("-", "")
-        lengths = _CARD_LENGTHS.get(digits[0]) or _CARD_LENGTHS.get(digits[:2])
-        if lengths is None and digits[:2] in _DINERS:
-            lengths = {14, 16}
-        told = _CARD_WORD.search(text, max(0, start - 40), start) is not None
-        if (lengths is not None and len(digits) in lengths and (len(digits) <= 16 or told)) or told:
-            yield start, end
+        for start, end in _card_parts(text, *match.span()):
+            if not (_joined_before(text, start) or _joined_after(text, end)) and _is_card_length(text, start, end):
+                yield start, end
+
+
+def _card_parts(text: str, start: int, end: int) -> Iterator[Window]:
+    """The run of digits, and what remains of it without short or further groups at its ends (`4111 … 1111 12/27`)."""
+    yield start, end
+    groups = [(start + one.start(), start + one.end()) for one in _DIGITS.finditer(text[start:end])]
+    firsts = [first for first, last in groups if last - first == 4]
+    lasts = [last for first, last in groups if 3 <= last - first <= 6]
+    for first in firsts:
+        for last in lasts:
+            if (first, last) != (start, end) and 15 <= last - first <= 23:
+                yield first, last
+
+
+def _is_card_length(text: str, start: int, end: int) -> bool:
+    digits = text[start:end].replace(" ", "").replace("-", "")
+    lengths = _CARD_LENGTHS.get(digits[0]) or _CARD_LENGTHS.get(digits[:2])
+    if lengths is None and digits[:2] in _DINERS:
+        lengths = {14, 16}
+    usual = lengths is not None and len(digits) in lengths
+    return (usual and len(digits) <= 16) or _CARD_WORD.search(text, max(0, start - 40), start) is not None
 
 
 def _joined_before(text: str, start: int) -> bool:
@@ -126,7 +143,7 @@ def ip_windows(text: str) -> Iterator[Window]:
         is_host = text[end : end + 1] == ":" or before.endswith("//")
         if _NOT_A_PERSON.match(match.group()) or (_VERSION_BEFORE.search(before) and not is_host):
             continue
-        if text[end : end + 1].isalpha() or text[end : end + 1] in {"_", "-"}:
+        if _SUFFIX.match(text, end):
             continue
         yield start, end
     for match in _IPV6.finditer(text) if _TWO_COLONS.search(text) else ():

@@ -21,6 +21,7 @@ from trajectory.errors import ClientError, OperatorError
 _SHORT = 15
 _TELLING = re.compile(r"[0-9@:=]")
 """No detector fires in less than 15 characters without one of these: most strings of JSON are done at once."""
+_WRITTEN_SPACE = re.compile(r"\\+[nrtbf]")
 _LEFT_OVER = re.compile(r"[^\0\s][^\0]{2,}[^\0\s]")
 _PRIORITY = ("SECRET", "SSN", "CARD", "IBAN", "EMAIL", "IP", "PHONE")
 """Of two findings of the same length. Declared values come before all of these."""
@@ -95,6 +96,8 @@ class _AllDetectors:
     def _in_plain(self, text: str) -> Iterable[Finding]:
         for start, end, kind in self._known.find(text):
             yield Finding(start, end, kind)
+        if "\\" in text:  # in JSON inside a string, the n of \n is no part of the word behind it
+            text = _WRITTEN_SPACE.sub(lambda match: " " * len(match.group()), text)
         if len(text) < _SHORT and _TELLING.search(text) is None:
             return
         if "SECRET" in self._kinds:

@@ -61,6 +61,13 @@ _ASSIGNMENT = re.compile(
     r"[\"']?(?P<value>[A-Za-z0-9_\-+/=.~!@#%^*]{8,400})",
     re.ASCII,
 )
+# query strings, headers, YAML: the value must mix letters and digits, and not be a call or an attribute
+_NAMED = re.compile(
+    r"[pascrtib](?:(?<=p)assw(?:or)?d|(?<=a)pi[_-]?key|(?<=c)lient[_-]secret|(?<=s)ecret[_-]?key"
+    r"|(?<=[asrtib])(?:ccess|uth|ession|efresh|earer|pi)[_-](?:token|key))[ ]?[=:][ ]?[\"']?"
+    r"(?P<value>[A-Za-z0-9_\-+/~%!]{6,400}+)(?![(\[.]\w?)",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @lru_cache(maxsize=4096)
@@ -94,7 +101,10 @@ def is_value_of(kind: str, value: str) -> bool:
 
 
 def find_pairs(text: str) -> Iterator[tuple[int, int, str]]:
-    """(start, end, kind) of values behind a telling key: JSON pairs at any level of escaping, and NAME=value."""
+    """(start, end, kind) of values behind a telling key: JSON pairs at any level of escaping, NAME=value.
+
+    They may overlap.
+    """
     if ":" not in text and "=" not in text:
         return
     for match in _PAIR.finditer(text):
@@ -106,12 +116,24 @@ def find_pairs(text: str) -> Iterator[tuple[int, int, str]]:
             and is_value_of(kind, match[group])
         ):
             yield *match.span(group), kind
+    yield from _named_secrets(text)
     if "=" not in text:
         return
     for match in _ASSIGNMENT.finditer(text):
         value = match["value"]
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
         if mixed and kind_of_key(match["key"]) == "SECRET" and not is_placeholder(value):
+            yield *match.span("value"), "SECRET"
+
+
+def _named_secrets(text: str) -> Iterator[tuple[int, int, str]]:
+    lower = text.lower()
+    if not any(stem in lower for stem in ("passw", "api", "secret", "token")):
+        return
+    for match in _NAMED.finditer(text):
+        value = match["value"]
+        mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+        if mixed and not is_placeholder(value):
             yield *match.span("value"), "SECRET"
 
 

@@ -25,7 +25,7 @@ _STEMS = ("phone", "fax", "tel", "cell", "mobil", "whatsapp", "sms", "msisdn", "
 _DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
 _WORD_BEFORE = 40
 _WORD_AFTER = 20
-_JOINING = "-_.:/=@#%&$\0"
+_JOINING = "-_.:/=@#%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _is_dotted_otherwise(number: str) -> bool:
 
 def _joined(text: str, start: int, end: int, *, told: bool) -> bool:
     before, after = text[max(0, start - 1) : start], text[end : end + 2]
-    if before.isalnum() or (before and before in _JOINING and not (told and before in ":=/#.")):
+    if before.isalnum() or (before and before in _JOINING + "$\0" and not (told and before in ":=/#.")):
         return True
     if not after:
         return False

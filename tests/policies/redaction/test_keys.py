@@ -73,9 +73,23 @@ def test_a_password_with_quotes_in_it_is_taken_whole() -> None:
 
 
 def test_an_environment_line_gives_its_secret() -> None:
-    assert values("export OPENAI_API_KEY=abc123def456\nPATH=/usr/bin1:/bin") == [("SECRET", "abc123def456")]
+    assert set(values("export OPENAI_API_KEY=abc123def456\nPATH=/usr/bin1:/bin")) == {("SECRET", "abc123def456")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "?a=1&access_token=abc123def456&b=2",
+        "x-api-key: abc123def456",
+        "password: 'abc123def456'",
+        "SecretKey=abc123def456",
+    ],
+)
+def test_a_query_a_header_and_a_setting_give_their_secret(text: str) -> None:
+    assert set(values(text)) == {("SECRET", "abc123def456")}
 
 
 def test_code_that_names_a_password_holds_none() -> None:
     code = 'password: str = field()\nAPI_KEY = os.environ["API_KEY"]\nif password == other: ...\nkey="value"'
+    code += "\npassword=get_pass2(x)\napi_key = cfg2024.key"
     assert values(code) == []
