@@ -33,6 +33,11 @@ class Launches(Protocol):
     def launched(self, trajectory: str, launch: Launch, *, task: str | None = None, source: str = "live") -> None: ...
 
 
+app = typer.Typer()
+
+
+# everything after CMD is the agent's, also what looks like an option
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 def run(
     context: typer.Context,
     command: Annotated[list[str], typer.Argument(metavar="CMD", help="The agent's command and its arguments.")],

@@ -70,7 +70,7 @@ def open_authority(folder: Path) -> Authority:
     """Read the authority in `folder`, or make one; several processes may try at once. Raises OperatorError."""
     key_file = folder / KEY_FILE
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)  # agents of other users read the certificate
         if not key_file.exists():
             _make_key_file(key_file)
         authority = _read_key_file(key_file)

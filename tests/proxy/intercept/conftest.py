@@ -18,7 +18,7 @@ SECRET = "hop-secret"
 
 @dataclass
 class StandInGateway:
-    """Answers by path: /stream in two parts (the second waits for `go_on`), /endless until it is cancelled."""
+    """Answers by path: /stream in two parts, /cut one part of two (both wait for `go_on`), /endless till cancelled."""
 
     port: int = 0
     seen: list[tuple[str, str, list[tuple[str, str]], bytes]] = field(default_factory=list)
@@ -33,6 +33,8 @@ class StandInGateway:
         self.seen.append((request.method, request.raw_path, list(request.headers.items()), body))
         if request.path.startswith("/stream"):
             return await self._stream(request)
+        if request.path.startswith("/cut"):
+            return await self._cut(request)
         if request.path.startswith("/endless"):
             return await self._endless(request)
         if request.path == "/v1/chat/completions":
@@ -52,6 +54,15 @@ class StandInGateway:
         await response.write(b"data: one\n\n")
         await self.go_on.wait()
         await response.write(b"data: two\n\n")
+        return response
+
+    async def _cut(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"begun")
+        await self.go_on.wait()
+        assert request.transport is not None
+        request.transport.abort()
         return response
 
     async def _endless(self, request: web.Request) -> web.StreamResponse:

@@ -167,6 +167,21 @@ async def test_streamed_request_arrives_part_by_part(door: Any, gateway: Any, or
     assert gateway.seen[-1][3] == b"firstsecond"
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_reply_that_the_gateway_cuts_is_cut_for_the_client(
+    door: Any, gateway: Any, origin: Any, scheme: str
+) -> None:
+    async with (
+        client(door) as http,
+        http.stream("GET", f"{scheme}://127.0.0.1:{origin.port}/cut") as reply,
+    ):
+        parts = reply.aiter_raw()
+        assert await anext(parts) == b"begun"
+        gateway.go_on.set()
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await anext(parts)
+
+
 async def test_client_that_leaves_cancels_the_gateways_work(door: Any, gateway: Any, origin: Any) -> None:
     async with client(door) as http:
         async with http.stream("GET", f"https://127.0.0.1:{origin.port}/endless") as reply:
@@ -396,6 +411,13 @@ async def test_port_in_use_is_the_operators_fault(door: Any, gateway: Any, confd
             confdir=confdir,
         )
     assert "forward_listen" in raised.value.hint
+
+
+async def test_off_loopback_the_door_needs_an_access_token(gateway: Any, confdir: Path) -> None:
+    with pytest.raises(OperatorError, match="anyone on the network"):
+        await InterceptDoor().start(
+            "0.0.0.0", 0, gateway_host="127.0.0.1", gateway_port=gateway.port, hop_secret="s", confdir=confdir
+        )
 
 
 async def test_stop_closes_open_streams_and_frees_the_port(gateway: Any, confdir: Path, origin: Any) -> None:
