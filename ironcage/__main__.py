@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 
-import click
 import typer
 
 from ironcage.cli import app
@@ -24,13 +23,11 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="ironcage", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except click.ClickException as e:
-        e.show()
-        return OPERATOR
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except typer.TyperException as e:
+        message = getattr(e, "format_message", e.__str__)()
+        return _say(OperatorError(f"{message}", hint="add --help to see what there is"))
     except IroncageError as e:
         return _say(e)
     except Exception:  # the last of three broad excepts: a bug of ours, shown whole

@@ -45,7 +45,7 @@ from proxy.headers import forwarded, returned, with_key
 from proxy.routing import Destination
 from proxy.upstream import Patience, UpstreamBroke, UpstreamClient, UpstreamReply
 from trajectory.errors import ClientError, OperatorError, StoreError
-from trajectory.record import Door
+from trajectory.record import Attempt, Door
 from trajectory.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,6 @@ class _Live:
     forward: Forward | None = None
     upstream: UpstreamReply | None = None
     reply: web.StreamResponse | None = None
-    broken_off: bool = False
     wants_upstream: bool = True
 
 
@@ -220,44 +219,40 @@ class Gateway:
             if arrival is not None:
                 queue.extend(live.exchange.receive(arrival))
 
-    async def _perform(self, live: _Live, effect: Effect) -> Arrival | None:  # noqa: PLR0911 - one return an effect
+    async def _perform(self, live: _Live, effect: Effect) -> Arrival | None:
         match effect:
             case SendPart(data):
                 if live.reply is not None:
                     await live.reply.write(data)
-                return None
             case Commit(attempt):
-                self.hall.tell(attempt)
-                try:
-                    await self.recorder.commit(attempt)
-                except StoreError:
-                    log.exception("an attempt could not be recorded")
-                    return CommitFailed(self._at(live))
-                return Committed(self._at(live))
+                return await self._commit(live, attempt)
             case Detect(texts):
                 return await self._detect(live, texts)
             case Forward():
                 live.forward = effect
-                return None
             case BeginReply(status, headers):
                 live.reply = web.StreamResponse(status=status, headers=CIMultiDict(returned(headers)))
                 await live.reply.prepare(live.request)
-                return None
             case Respond(status, headers, body):
                 live.reply = web.Response(status=status, headers=CIMultiDict(returned(headers, whole=True)), body=body)
-                return None
             case EndReply():
                 if live.reply is not None:
                     await live.reply.write_eof()
-                return None
             case StopUpstream():
                 live.wants_upstream = False
-                return None
             case BreakConnection():
                 if live.request.transport is not None:
                     live.request.transport.abort()
-                live.broken_off = True
-                return None
+        return None
+
+    async def _commit(self, live: _Live, attempt: Attempt) -> Arrival:
+        self.hall.tell(attempt)
+        try:
+            await self.recorder.commit(attempt)
+        except StoreError:
+            log.exception("an attempt could not be recorded")
+            return CommitFailed(self._at(live))
+        return Committed(self._at(live))
 
     async def _pump(self, live: _Live) -> None:
         """Ask the upstream and feed its reply to the exchange until that wants no more."""
@@ -301,7 +296,7 @@ class Gateway:
                 else:
                     await asyncio.get_running_loop().run_in_executor(None, redactor.search, texts)
         except Exception:  # whatever a detector raises: doubt refuses, and its message may quote what it read
-            log.error("a detector could not finish", exc_info=log.isEnabledFor(logging.DEBUG))
+            log.error("a detector could not finish")  # noqa: TRY400 - see above
             return DetectionFailed(self._at(live))
         return Detected(self._at(live))
 

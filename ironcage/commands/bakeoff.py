@@ -36,7 +36,12 @@ from trajectory.runs import Bakeoff, Candidate, Run
 from trajectory.store import Store
 from trajectory.trajectory import Trajectory
 
-app = typer.Typer(no_args_is_help=True, help="Re-run tasks on other models under the same limits, and compare.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Re-run tasks on other models under the same limits, and compare.",
+)
 Report = Annotated[Path | None, typer.Option(help="Write the report here: .html, .md or .json, by the file's ending.")]
 Parameter = dict[str, float | int | str | bool]
 

@@ -33,7 +33,7 @@ class Launches(Protocol):
     def launched(self, trajectory: str, launch: Launch, *, task: str | None = None, source: str = "live") -> None: ...
 
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 # everything after CMD is the agent's, also what looks like an option

@@ -15,7 +15,7 @@ from ironcage.logs import set_up_logging
 from ironcage.settings import Loaded, address, load
 from proxy.settings import Upstream
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DEFAULT_UPSTREAM = "default"
 
 

@@ -15,7 +15,12 @@ from replay.building import build_tasks
 from replay.task import Check, CommandCheck, ExpectedAnswer, read_task
 from trajectory.errors import OperatorError
 
-app = typer.Typer(no_args_is_help=True, help="Turn recorded trajectories into tasks that can be re-run.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Turn recorded trajectories into tasks that can be re-run.",
+)
 
 
 @app.command(context_settings={"allow_interspersed_args": True})

@@ -16,9 +16,14 @@ from ironcage.settings import load
 from trajectory.errors import OperatorError
 from trajectory.formats.jsonl import export_trajectory, import_trajectory
 from trajectory.store import Store
-from trajectory.trajectory import AttemptView, Step, Trajectory
+from trajectory.trajectory import AttemptView, OutcomeLabel, Step, Trajectory
 
-app = typer.Typer(no_args_is_help=True, help="Look at, label, move and delete what was recorded.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Look at, label, move and delete what was recorded.",
+)
 Id = Annotated[str, typer.Argument(metavar="TRAJECTORY", help="A trajectory's id, as `list` shows it.")]
 Text = 60
 
@@ -27,6 +32,9 @@ class Label(StrEnum):
     passed = "passed"
     failed = "failed"
     none = "none"
+
+
+_LABELS: dict[Label, OutcomeLabel | None] = {Label.passed: "passed", Label.failed: "failed", Label.none: None}
 
 
 class Side(StrEnum):
@@ -104,8 +112,8 @@ def show(
 def _row(step: Step, view: AttemptView) -> tuple[object, ...]:
     verdicts = "; ".join(f"{note.action} {note.code} {note.subject}".strip() for note in view.verdicts)
     return (
-        step.index, step.kind, step.upstream, f"{view.number}  {view.id}", view.status, view.end, round(view.total_s, 3),
-        _what(view), verdicts or None,
+        step.index, step.kind, step.upstream, f"{view.number}  {view.id}", view.status, view.end,
+        round(view.total_s, 3), _what(view), verdicts or None,
     )  # fmt: skip
 
 
@@ -137,7 +145,7 @@ def label(
 ) -> None:
     """Say whether a recorded run passed."""
     with closing(_store(context)) as store:
-        store.label(trajectory, None if outcome is Label.none else outcome.value, evidence)
+        store.label(trajectory, _LABELS[outcome], evidence)
 
 
 @app.command("export")

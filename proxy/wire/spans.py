@@ -184,11 +184,11 @@ def string_leaves(data: bytes, start: int = 0, end: int | None = None) -> Iterat
                 path[-1] = name
             else:
                 yield Leaf(tuple(path), match.start() + 1, match.end() - 1)
-        elif first == 0x7B or first == 0x5B:  # { [
+        elif first in (0x7B, 0x5B):  # { [
             expect_key = first == 0x7B
             keys.append(set() if expect_key else None)
             path.append("" if expect_key else 0)
-        elif first == 0x7D or first == 0x5D:  # } ]
+        elif first in (0x7D, 0x5D):  # } ]
             keys.pop()
             path.pop()
             expect_key = False
