@@ -64,14 +64,18 @@ def postgres_server() -> Iterator[str]:
 
 
 @contextmanager
-def postgres_database(server: str, name: str) -> Iterator[str]:
-    """The URL of a new, empty database of `server`, dropped afterwards."""
+def postgres_schema(server: str, name: str) -> Iterator[str]:
+    """The URL of a new, empty schema of `server`, dropped afterwards: a database of one's own in milliseconds."""
+    _execute(server, f'CREATE SCHEMA "{name}"')
+    try:
+        yield f"{server}&options=-csearch_path%3D{name}"
+    finally:
+        _execute(server, f'DROP SCHEMA "{name}" CASCADE')
+
+
+def _execute(server: str, statement: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
-        try:
-            yield server.replace("/postgres?", f"/{name}?")
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+        connection.execute(statement)  # type: ignore[call-overload]
 
 
 def _newest_bin() -> Path:

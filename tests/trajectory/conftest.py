@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import postgres_database, postgres_server
+from tests.support.postgres import postgres_schema, postgres_server
 from trajectory.clock import ManualClock
 from trajectory.memory import MemoryStore
 from trajectory.sql.opening import open_store
@@ -23,7 +23,7 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres: str) -> Iterator[str]:
-    with postgres_database(postgres, f"store{next(_names)}") as url:
+    with postgres_schema(postgres, f"store{next(_names)}") as url:
         yield url
 
 

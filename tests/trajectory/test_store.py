@@ -111,8 +111,8 @@ def test_what_is_not_there_is_a_store_error(store: Store) -> None:
 
 def test_a_deleted_trajectory_leaves_others_whole(store: Store) -> None:
     shared = body("a system prompt that both send " * 20)
-    store.append([model_attempt(1, request=shared), model_attempt(2, request=shared)])
-    store.append([model_attempt(3, request=shared, trajectory="s-2", session="s-2")])
+    other = model_attempt(3, request=shared, trajectory="s-2", session="s-2")
+    store.append([model_attempt(1, request=shared), model_attempt(2, request=shared), other])
     store.delete("s-1")
     assert [s.id for s in store.find()] == ["s-2"]
     assert store.body("a000003", "request") == shared[0].data

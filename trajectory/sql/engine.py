@@ -68,7 +68,7 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
         connection.isolation_level = None  # BEGIN is ours, see below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        _use_wal(cursor)
+        use_wal(cursor)
         cursor.execute(f"PRAGMA synchronous={synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
@@ -84,17 +84,17 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
     return engine
 
 
-def _use_wal(cursor: sqlite3.Cursor) -> None:
+def use_wal(cursor: sqlite3.Cursor) -> None:
     """Switch the file to a write-ahead log; nothing happens where it has one.
 
     Two that switch a new file at once are refused at once, whatever the busy timeout (SQLite sees a deadlock).
-    A write lock does wait: take it, so that the other can finish, and look again.
+    An exclusive lock does wait: take it, so that the other can finish, and look again.
     """
     for _ in range(_WAL_TRIES):
         with suppress(sqlite3.OperationalError):
             cursor.execute("PRAGMA journal_mode=WAL")
             return
-        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("BEGIN EXCLUSIVE")
         cursor.execute("ROLLBACK")
     cursor.execute("PRAGMA journal_mode=WAL")
 

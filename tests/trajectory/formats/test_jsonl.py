@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.attempts import body, model_attempt, tool_attempt
@@ -65,6 +65,7 @@ def test_a_resent_message_stands_in_the_file_once() -> None:
 def test_any_bytes_in_any_spans_export_byte_equal() -> None:
     source, target = open_store("sqlite://"), open_store("sqlite://")
 
+    @settings(max_examples=40)
     @given(
         parts=st.lists(st.binary(max_size=200) | st.text(max_size=80).map(str.encode), max_size=5),
         answer=st.text(alphabet=st.characters(), max_size=40),

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from tests.support.attempts import model_attempt
 from trajectory.errors import IroncageError, OperatorError, StoreError
-from trajectory.sql.engine import engine_for
+from trajectory.sql.engine import engine_for, use_wal
 from trajectory.sql.opening import MIGRATIONS, migrate, open_store
 from trajectory.sql.schema import HEAD, VERSION_TABLE, metadata
 
@@ -57,6 +57,27 @@ def test_several_may_open_a_new_store_at_once(database_url: str) -> None:
     assert stores[0].find()[0].attempts == 4
     for store in stores:
         store.close()
+
+
+def test_switching_to_a_log_waits_for_another_that_is_at_the_file(tmp_path: Path) -> None:
+    holder = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    holder.execute("CREATE TABLE t (x)")
+    holder.execute("BEGIN")
+    holder.execute("SELECT * FROM t").fetchall()
+
+    class Watching(sqlite3.Cursor):
+        """Lets the holder go at the moment at which SQLite would begin to wait for it."""
+
+        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+            if sql.startswith("BEGIN"):
+                holder.execute("ROLLBACK")
+            return super().execute(sql, *parameters)  # type: ignore[arg-type]
+
+    connection = sqlite3.connect(tmp_path / "a.db", isolation_level=None, timeout=0)
+    use_wal(connection.cursor(Watching))
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    holder.close()
 
 
 def test_a_store_newer_than_the_program_is_refused(database_url: str) -> None:
