@@ -39,12 +39,13 @@ class Finished:
     seed: int
     trajectory: Trajectory | None
     certificate: Certificate
+    cwd: Path | None = None
+    """Where the agent worked; None where there is no such folder any more."""
     said: str | None = None
     """The final answer as the model gave it."""
     stdout: str = ""
     stdout_truncated: bool = False
     served: tuple[Served, ...] = ()
-    is_reference: bool = False
 
     @property
     def answer(self) -> str | None:
@@ -59,7 +60,7 @@ def last_said(trajectory: Trajectory | None) -> str | None:
 
 
 async def run_checks(finished: Finished, cage: Cage, env: Mapping[str, str]) -> tuple[CheckResult, ...]:
-    """All checks of the task. A recorded label says something of the recorded run only.
+    """All checks of the task but its recorded label, which says something of the recorded run only.
 
     `env` is the environment of command checks, which run in `cage` with their own time limit.
     """
@@ -73,7 +74,7 @@ async def run_checks(finished: Finished, cage: Cage, env: Mapping[str, str]) -> 
 
 async def _run_check(check: Check, finished: Finished, cage: Cage, env: Mapping[str, str]) -> CheckResult | None:
     if isinstance(check, RecordedLabel):
-        return label_result(check) if finished.is_reference else None
+        return None
     if isinstance(check, ExpectedAnswer):
         return compare_answer(check, finished)
     return await _run_command(check, finished, cage, env)
@@ -114,7 +115,7 @@ async def _run_command(check: CommandCheck, finished: Finished, cage: Cage, env:
         await asyncio.to_thread(_write_private, file, json.dumps(run_document(finished)))
         spec = CageSpec(
             argv=check.command,
-            cwd=Path(finished.task.launch.cwd if finished.task.launch else folder),
+            cwd=finished.cwd or Path(folder),
             env={
                 **env,
                 "IRONCAGE_RUN_FILE": str(file),

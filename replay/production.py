@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from replay.checks import Finished, label_result, last_said, run_checks
 from replay.task import RecordedLabel, Task
@@ -43,8 +44,8 @@ async def production_run(task: Task, recorded: Trajectory, candidate: Candidate,
         seed=0,
         trajectory=recorded,
         certificate=certificate,
+        cwd=Path(task.launch.cwd) if task.launch else None,
         said=last_said(recorded),
-        is_reference=True,
     )
     checks: tuple[CheckResult, ...]
     if recorded.label is not None:

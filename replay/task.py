@@ -33,7 +33,8 @@ class AgentCommand(Frozen):
 class CommandCheck(Frozen):
     """A command that judges a run: exit code 0 passed, 1 failed, anything else says that it could not decide.
 
-    It runs after the agent, in the agent's folder, with IRONCAGE_RUN_FILE (see replay/checks.py) in its environment.
+    It runs after the agent, in the folder in which the agent worked, and finds the run in the file that
+    IRONCAGE_RUN_FILE names (see replay/checks.py).
     """
 
     kind: Literal["command"] = "command"

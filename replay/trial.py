@@ -91,9 +91,11 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
         )
 
     try:
-        ran, trajectory = await _in_session(slot, session, conditions)
-        finished = _finished(slot, ran, trajectory)
-        checks = await run_checks(finished, conditions.cage, conditions.env)
+        with tempfile.TemporaryDirectory(prefix="ironcage-run-", ignore_cleanup_errors=True) as private:
+            place = await asyncio.to_thread(_work_place, slot.task, conditions.workspace, Path(private))
+            ran, trajectory = await _in_session(slot, session, place, conditions)
+            finished = _finished(slot, ran, trajectory, place)
+            checks = await run_checks(finished, conditions.cage, conditions.env)
         kept = await _masked(conditions.house, session, finished, checks)
         return run(trajectory.id if trajectory else session, status="finished", served=ran.served, **kept)
     except StoreError:
@@ -122,7 +124,30 @@ def _told(error: Exception) -> str:
     return "".join(traceback.format_exception(error))[-4000:]
 
 
-async def _in_session(slot: Slot, session: str, conditions: Conditions) -> tuple[_Ran, Trajectory | None]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an agent and its checks work; `scratch` is a TMPDIR of the run's own."""
+
+    cwd: Path
+    scratch: Path
+
+
+def _work_place(task: Task, workspace: Workspace, private: Path) -> _Place:
+    scratch = private / "tmp"
+    scratch.mkdir()
+    if task.launch is None:
+        return _Place(scratch, scratch)
+    cwd = Path(task.launch.cwd)
+    if workspace == "copy":
+        work = private / "work"
+        shutil.copytree(cwd, work, symlinks=True)
+        cwd = work
+    return _Place(cwd, scratch)
+
+
+async def _in_session(
+    slot: Slot, session: str, place: _Place, conditions: Conditions
+) -> tuple[_Ran, Trajectory | None]:
     house = conditions.house
     stop = StopRequest()
     house.open_session(session, slot.candidate, task=slot.task.id, seed=slot.seed, budget_spent=stop.stop)
@@ -131,7 +156,7 @@ async def _in_session(slot: Slot, session: str, conditions: Conditions) -> tuple
         if changed:
             raise CageError(f"the conditions changed while the bake-off ran: {', '.join(changed)}")
         if slot.task.launch is not None:
-            ran = await _run_agent(slot, session, stop, conditions)
+            ran = await _run_agent(slot, session, stop, place, conditions)
         else:
             ran = await _run_loop(slot, session, stop, conditions)
         applied = house.applied(session)
@@ -164,26 +189,18 @@ def _recorded(house: House, session: str) -> Trajectory | None:
     return min(found, key=lambda one: (one.agent is not None, one.started_at), default=None)
 
 
-async def _run_agent(slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> _Ran:
+async def _run_agent(slot: Slot, session: str, stop: StopRequest, place: _Place, conditions: Conditions) -> _Ran:
     assert slot.task.launch is not None
-    with tempfile.TemporaryDirectory(prefix="ironcage-run-", ignore_cleanup_errors=True) as private:
-        cwd = Path(slot.task.launch.cwd)
-        if conditions.workspace == "copy":
-            work = Path(private, "work")
-            await asyncio.to_thread(shutil.copytree, cwd, work, symlinks=True)
-            cwd = work
-        scratch = Path(private, "tmp")
-        await asyncio.to_thread(scratch.mkdir)
-        env = {
-            **conditions.env,
-            **conditions.house.environment(session),
-            "TMPDIR": str(scratch),
-            "IRONCAGE_SESSION": session,
-            "IRONCAGE_TASK": slot.task.id,
-            "IRONCAGE_SEED": str(slot.seed),
-        }
-        spec = CageSpec(slot.task.launch.command, cwd, env, conditions.limits, stop=stop)
-        result = await conditions.cage.run(spec)
+    env = {
+        **conditions.env,
+        **conditions.house.environment(session),
+        "TMPDIR": str(place.scratch),
+        "IRONCAGE_SESSION": session,
+        "IRONCAGE_TASK": slot.task.id,
+        "IRONCAGE_SEED": str(slot.seed),
+    }
+    spec = CageSpec(slot.task.launch.command, place.cwd, env, conditions.limits, stop=stop)
+    result = await conditions.cage.run(spec)
     return _Ran(result.certificate, stdout=result.stdout, stdout_truncated=result.stdout_truncated)
 
 
@@ -230,7 +247,7 @@ def _unused(tools: list[str]) -> list[str]:
     return [f"recorded results that no call asked for: {len(tools)} ({', '.join(sorted(set(tools)))})"] if tools else []
 
 
-def _finished(slot: Slot, ran: _Ran, trajectory: Trajectory | None) -> Finished:
+def _finished(slot: Slot, ran: _Ran, trajectory: Trajectory | None, place: _Place) -> Finished:
     in_agent = slot.task.launch is not None
     return Finished(
         task=slot.task,
@@ -239,6 +256,7 @@ def _finished(slot: Slot, ran: _Ran, trajectory: Trajectory | None) -> Finished:
         seed=slot.seed,
         trajectory=trajectory,
         certificate=ran.certificate,
+        cwd=place.cwd,
         said=last_said(trajectory) if in_agent else ran.said,
         stdout=ran.stdout,
         stdout_truncated=ran.stdout_truncated,

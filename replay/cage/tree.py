@@ -75,11 +75,13 @@ def descendants_by_scan(root: int) -> list[int]:
     return found
 
 
-def pss_bytes(pid: int) -> int | None:
+def pss_bytes(pid: int) -> int:
+    """What `pid` holds now; its RSS where the kernel does not tell us its PSS, 0 if it has ended meanwhile."""
     for line in read_proc(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
-    return None
+    stat = read_proc(f"/proc/{pid}/stat")
+    return Process(stat).rss if stat else 0
 
 
 class Tree:
@@ -120,12 +122,8 @@ class Tree:
             self.peak = max(self.peak, self.rss)
 
     def read_pss(self) -> int:
-        """Over the tree; a process that does not let us read its PSS counts with its RSS."""
-        total = 0
-        for pid, process in self.processes.items():
-            pss = pss_bytes(pid)
-            total += process.rss if pss is None else pss
-        return total
+        """Over the processes of the last sample, as they are now."""
+        return sum(pss_bytes(pid) for pid in self.processes)
 
     def _is_fresh_copy(self, process: Process) -> bool:
         # Between vfork (or fork) and exec a child shows its parent's pages as its own.

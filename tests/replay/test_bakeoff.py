@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replay.bakeoff import Plan, Progress, run_bakeoff, schedule
+from replay.building import build_task
+from replay.cage.process import PortableCage
+from replay.executors.local import LocalExecutor
+from replay.task import AgentCommand, CommandCheck, ExpectedAnswer, RecordedLabel, Task
+from tests.support.processes import PYTHON
+from tests.support.recordings import Message, ScriptedHouse, calls, record, result, said, user
+from trajectory.errors import OperatorError, StoreError
+from trajectory.memory import MemoryStore
+from trajectory.runs import Bakeoff, Candidate, Limits, Run
+
+GOOD = Candidate(name="good", upstream="openai", model="good-1", parameters={"temperature": 0.0})
+BAD = Candidate(name="bad", upstream="openai", model="bad-1")
+LOOK = ("c1", "look", '{"id":7}')
+
+
+def loop_task(store: MemoryStore, name: str = "order-7") -> Task:
+    conversation = [user("where is order 7?"), calls(LOOK), result("c1", "in transit"), said("It is in transit.")]
+    record(store, f"prod-{name}", conversation, task=name)
+    store.label(f"prod-{name}", "passed", "seen by hand")
+    task = build_task(store, f"prod-{name}", checks=lambda _: (ExpectedAnswer(answer="in transit", match="contains"),))
+    assert isinstance(task, Task)
+    return task
+
+
+def agent_task(program: str, *checks: Any, name: str = "agent-task", cwd: str = "/") -> Task:
+    return Task(
+        id=name,
+        name=name,
+        input="",
+        source=f"prod-{name}",
+        wire="openai.chat",
+        upstream="openai",
+        path="/v1",
+        model="prod-1",
+        launch=AgentCommand(command=(*PYTHON, program), cwd=cwd),
+        checks=checks,
+    )
+
+
+def good(messages: list[Message]) -> tuple[int, Message]:
+    if messages[-1]["role"] == "tool":
+        return 200, said(f"It is {messages[-1]['content']}.")
+    return 200, calls(LOOK)
+
+
+def bad(messages: list[Message]) -> tuple[int, Message]:
+    if messages[-1]["role"] == "tool":
+        return 200, said("I could not find it.")
+    return 200, calls(("c1", "look", '{"id":8}'))
+
+
+def plan(*tasks: Task, **rest: Any) -> Plan:
+    fields: dict[str, Any] = {"id": "b1", "candidates": (GOOD, BAD), "tasks": tasks, "reference": None, "seed": 1}
+    return Plan(**{**fields, **rest})
+
+
+async def bake(asked: Plan, house: ScriptedHouse, seen: list[Progress] | None = None) -> Bakeoff:
+    return await run_bakeoff(
+        asked,
+        house,
+        cage=PortableCage(),
+        executor=LocalExecutor(cpus=2),
+        progress=lambda one: seen.append(one) if seen is not None else None,
+    )
+
+
+def by_candidate(house: ScriptedHouse, bakeoff: str = "b1") -> dict[str, Run]:
+    return {run.candidate.name: run for run in house.store.runs(bakeoff)}
+
+
+# --- the schedule
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 10_000))
+def test_each_block_holds_every_candidate_once(candidates: int, tasks: int, trials: int, seed: int) -> None:
+    asked = plan(
+        *(agent_task("", name=f"t{n}") for n in range(tasks)),
+        candidates=tuple(Candidate(name=f"c{n}", upstream="o", model="m") for n in range(candidates)),
+        trials=trials,
+        seed=seed,
+    )
+    slots = schedule(asked)
+    assert len({slot.run for slot in slots}) == len(slots) == candidates * tasks * trials
+    blocks = [slots[at : at + candidates] for at in range(0, len(slots), candidates)]
+    for block in blocks:
+        assert len({(slot.task.id, slot.trial, slot.seed) for slot in block}) == 1
+        assert {slot.candidate.name for slot in block} == {one.name for one in asked.candidates}
+    assert schedule(asked) == slots
+
+
+def test_order_differs_with_the_seed_and_between_blocks() -> None:
+    tasks = [agent_task("", name=f"t{n}") for n in range(20)]
+    first = schedule(plan(*tasks))
+    assert first != schedule(plan(*tasks, seed=2))
+    assert {slot.candidate.name for slot in first[::2]} == {"good", "bad"}
+
+
+# --- the engine's own loop
+
+
+async def test_closed_loop_runs_are_checked_certified_and_kept_with_their_fidelity() -> None:
+    store = MemoryStore()
+    house = ScriptedHouse(store, {"good-1": good, "bad-1": bad})
+    house.enforced = Limits(egress_mb=5, max_retries=2)
+    limits = Limits(memory_mb=100, cpu_s=5, wall_s=30, egress_mb=5, max_retries=2)
+    bakeoff = await bake(plan(loop_task(store), limits=limits), house)
+    runs = by_candidate(house)
+    assert [one.passed for one in runs["good"].checks] == [True]
+    assert [one.passed for one in runs["bad"].checks] == [False]
+    assert [one.fidelity for one in runs["good"].served] == ["exact"]
+    assert [one.fidelity for one in runs["bad"].served] == ["missing"]
+    assert runs["good"].answer == "It is in transit."
+    for run in runs.values():
+        assert run.certificate.is_valid
+        assert run.certificate.applied == Limits(wall_s=30, egress_mb=5, max_retries=2)
+        assert (run.status, run.mode, run.fingerprint) == ("finished", "closed_loop", bakeoff.fingerprint)
+        assert store.trajectory(run.trajectory).source == "replay"
+    assert runs["good"].seed == runs["bad"].seed
+    assert any("recorded results that no call asked for: 1 (look)" in note for note in runs["bad"].certificate.notes)
+
+
+async def test_budget_that_the_proxy_says_is_spent_ends_the_loop_with_its_cause() -> None:
+    store = MemoryStore()
+    house = ScriptedHouse(store, {"good-1": good})
+    house.held = asyncio.Event()
+    await bake(plan(loop_task(store), candidates=(GOOD,)), house)
+    certificate = by_candidate(house)["good"].certificate
+    assert (certificate.kill_cause, certificate.kill_evidence) == ("egress_budget", "all of it is spent")
+
+
+async def test_loop_is_ended_at_its_wall_time() -> None:
+    store = MemoryStore()
+    house = ScriptedHouse(store, {"good-1": good})
+    house.held = asyncio.Event()
+    house.open_session = _without_budget(house)  # type: ignore[method-assign]
+    await bake(plan(loop_task(store), candidates=(GOOD,), limits=Limits(wall_s=0.05)), house)
+    run = by_candidate(house)["good"]
+    assert run.certificate.kill_cause == "wall_time"
+    assert run.certificate.is_valid
+
+
+def _without_budget(house: ScriptedHouse) -> Any:
+    opened = house.open_session
+
+    def open_session(session: str, candidate: Candidate, **rest: Any) -> None:
+        opened(session, candidate, **{**rest, "budget_spent": lambda *_: None})
+
+    return open_session
+
+
+# --- agents in the cage
+
+
+async def test_agent_runs_in_the_cage_with_the_house_s_environment_and_is_checked() -> None:
+    program = "import os, sys; print('ada@example.org', os.environ['IRONCAGE_TASK']); sys.exit(4)"
+    judge = (
+        "import json, os, sys; run = json.load(open(os.environ['IRONCAGE_RUN_FILE']));"
+        "assert 'ada@example.org' in run['stdout'] and run['exit_code'] == 4, run;"
+        "print('for ada@example.org'); sys.exit(os.environ['IRONCAGE_CANDIDATE_MODEL'] != 'good-1')"
+    )
+    house = ScriptedHouse(MemoryStore())
+    house.enforced = Limits(max_retries=3)
+    limits = Limits(memory_mb=200, cpu_s=10, wall_s=20, max_retries=3)
+    await bake(plan(agent_task(program, CommandCheck(command=(*PYTHON, judge))), limits=limits), house)
+    runs = by_candidate(house)
+    assert {name: run.checks[0].passed for name, run in runs.items()} == {"good": True, "bad": False}
+    run = runs["good"]
+    assert run.certificate.grade == "portable"
+    assert run.certificate.applied == limits
+    assert run.certificate.exit_code == 4
+    assert run.answer == "done by good-1"
+    assert "ada@" not in run.model_dump_json(), "what an agent prints is kept masked"
+    recorded = house.store.trajectory(run.trajectory)
+    assert recorded.launch is not None
+    assert (recorded.launch.exit_code, recorded.source) == (4, "replay")
+
+
+async def test_limit_that_nobody_enforced_makes_an_invalid_certificate() -> None:
+    house = ScriptedHouse(MemoryStore())
+    await bake(plan(agent_task(""), limits=Limits(max_retries=3)), house)
+    assert not by_candidate(house)["good"].certificate.is_valid
+
+
+async def test_kill_by_a_limit_is_a_finished_run() -> None:
+    house = ScriptedHouse(MemoryStore())
+    spin = "import os\nwhile os.environ['HOUSE_MODEL'] == 'bad-1': pass"
+    await bake(plan(agent_task(spin), limits=Limits(cpu_s=0.2)), house)
+    runs = by_candidate(house)
+    assert (runs["bad"].certificate.kill_cause, runs["good"].certificate.kill_cause) == ("cpu_time", None)
+    assert runs["bad"].status == "finished"
+
+
+async def test_each_run_and_its_checks_can_work_in_a_copy_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    program = "log = open('log', 'a'); log.write('x')"
+    task = agent_task(program, CommandCheck(command=("grep", "-qxs", "x", "log")), cwd=str(tmp_path))
+    house = ScriptedHouse(MemoryStore())
+    await bake(plan(task, workspace="copy", trials=2), house)
+    assert [run.checks[0].passed for run in house.store.runs("b1")] == [True] * 4
+    assert (tmp_path / "log").read_text() == ""
+
+
+# --- what goes wrong
+
+
+async def test_what_the_harness_gets_wrong_is_a_run_of_its_own_and_the_rest_goes_on() -> None:
+    nowhere = Candidate(name="lost", upstream="nowhere", model="m")
+    house = ScriptedHouse(MemoryStore())
+    missing = Task(
+        **{**agent_task("").model_dump(), "id": "no-program", "launch": AgentCommand(command=("nope",), cwd="/")}
+    )
+    await bake(plan(agent_task(""), missing, candidates=(GOOD, nowhere)), house)
+    found = {(run.candidate.name, run.task): run for run in house.store.runs("b1")}
+    assert len(found) == 4
+    assert found["good", "agent-task"].status == "finished"
+    assert "there is no upstream" in found["lost", "agent-task"].error
+    assert found["good", "no-program"].status == "harness_error"
+    assert "cage_error: cannot start 'nope'" in found["good", "no-program"].error
+    assert not found["good", "no-program"].certificate.is_valid or found["good", "no-program"].error
+
+
+async def test_run_under_changed_conditions_is_a_harness_error() -> None:
+    house = ScriptedHouse(MemoryStore())
+
+    def change(one: Progress) -> None:
+        house.stated = {"constraints": "c-2", "policies": "p-1"}
+
+    asked = plan(agent_task(""))
+    await run_bakeoff(asked, house, cage=PortableCage(), executor=LocalExecutor(cpus=1), progress=change)
+    first, second = house.store.runs("b1")
+    assert (first.status, second.status) == ("finished", "harness_error")
+    assert "constraints" in second.error
+
+
+async def test_store_that_is_gone_ends_the_bake_off() -> None:
+    class Gone(MemoryStore):
+        def put_runs(self, runs: Any) -> None:
+            raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        await bake(plan(agent_task("")), ScriptedHouse(Gone()))
+
+
+# --- continuing
+
+
+async def test_finished_runs_are_kept_and_harness_errors_run_again() -> None:
+    house = ScriptedHouse(MemoryStore())
+    asked = plan(agent_task(""), trials=2)
+    begun = await bake(asked, house)
+    kept = house.store.runs("b1")
+    broken = kept[0].model_copy(update={"status": "harness_error", "error": "x"})
+    house.store.put_runs([broken])
+    house.seen.clear()
+    seen: list[Progress] = []
+    again = await bake(asked, house, seen)
+    assert house.seen == [(broken.candidate.name, broken.task)]
+    assert [(one.done, one.total, one.run.id) for one in seen] == [(4, 4, broken.id)]
+    assert again.created_at == begun.created_at
+    assert {run.status for run in house.store.runs("b1")} == {"finished"}
+
+
+async def test_bake_off_begun_under_other_conditions_is_not_continued() -> None:
+    house = ScriptedHouse(MemoryStore())
+    await bake(plan(agent_task("")), house)
+    with pytest.raises(OperatorError, match="limits changed since"):
+        await bake(plan(agent_task(""), limits=Limits(wall_s=9)), house)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"candidates": (GOOD, GOOD)}, "'good' stands in"),
+        ({"candidates": ()}, "at least one candidate"),
+        ({"trials": 0}, "at least one"),
+        ({"reference": "good"}, "'good' stands in"),
+    ],
+)
+async def test_plan_that_cannot_be_carried_out_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        await bake(replace(plan(agent_task("")), **change), ScriptedHouse(MemoryStore()))
+
+
+async def test_closed_loop_task_of_an_unspoken_wire_is_refused_before_anything_runs() -> None:
+    task = agent_task("").model_copy(update={"launch": None, "wire": "anthropic", "request": "{}"})
+    with pytest.raises(OperatorError, match="does not speak anthropic"):
+        await bake(plan(task), ScriptedHouse(MemoryStore()))
+
+
+# --- production beside the others
+
+
+async def test_recorded_runs_stand_beside_the_others_with_their_labels() -> None:
+    store = MemoryStore()
+    house = ScriptedHouse(store, {"good-1": good})
+    task = loop_task(store)
+    record(store, "prod-z", [user("where is order 7?"), said("no idea")], task="order-7")
+    bakeoff = await bake(plan(task, candidates=(GOOD,), reference="production"), house)
+    production = [run for run in store.runs("b1") if run.candidate.name == "production"]
+    assert [(run.trajectory, run.trial) for run in production] == [("prod-order-7", 0), ("prod-z", 1)]
+    labelled, checked = production
+    assert [(one.kind, one.passed) for one in labelled.checks] == [("label", True)]
+    assert [(one.kind, one.passed) for one in checked.checks] == [("expected_answer", False)]
+    assert labelled.certificate.grade == "none"
+    assert labelled.certificate.is_valid
+    assert labelled.candidate.model == "prod-1"
+    assert labelled.fingerprint == bakeoff.fingerprint
+    assert bakeoff.reference == "production"
+    assert not any(one.kind == "label" for run in store.runs("b1") if run.candidate == GOOD for one in run.checks)
+    assert isinstance(task.checks[-1], RecordedLabel)
+
+
+async def test_recorded_runs_of_another_model_are_not_taken_for_production() -> None:
+    store = MemoryStore()
+    task = loop_task(store)
+    record(store, "other", [user("x"), said("y")], task="order-7")
+    first = next(store.attempts("other"))
+    store.append([replace(first, model="prod-2")])
+    await bake(plan(task, candidates=(GOOD,), reference="production"), ScriptedHouse(store, {"good-1": good}))
+    assert {r.trajectory for r in store.runs("b1") if r.candidate.name == "production"} == {"prod-order-7"}
