@@ -24,6 +24,8 @@ from scoring.report.versions import versions
 from scoring.scorecard import Scorecard
 
 URGENT = ("ranking_flip", "difference_rests_on_faults", "fingerprint_differs", "runs_missing")
+MAX_URGENT = 5
+"""Cautions that stand at the top; more than these stand below the first table."""
 MAX_FAULTS = 400
 """Runs that the page lists with their evidence; the JSON file has all."""
 
@@ -37,14 +39,15 @@ def render_html(card: Scorecard) -> str:
         lstrip_blocks=True,
     )
     faulty = [row for row in card.runs if row.fault is not None]
+    urgent = [caution for caution in card.cautions if caution.kind in URGENT][:MAX_URGENT]
     return environment.get_template(
         "report.html.j2"
     ).render(
         card=card,
         created=_date(card.bakeoff.created_at),
         best=best_first(card),
-        urgent=[caution for caution in card.cautions if caution.kind in URGENT],
-        remarks=[caution for caution in card.cautions if caution.kind not in URGENT],
+        urgent=urgent,
+        remarks=[caution for caution in card.cautions if caution not in urgent],
         outcome=outcome_table(card),
         cost=cost_table(card),
         reliability=pass_k_table(card),
