@@ -19,7 +19,7 @@ demo: setup
 	@.venv/bin/python examples/support_desk/run_demo.py
 
 test: setup
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 check: setup
 	.venv/bin/ruff check

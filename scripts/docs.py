@@ -95,9 +95,15 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(command, TyperGroup):
         yield path, command
         return
-    for name, inner in command.commands.items():
-        if not inner.hidden:
-            yield from leaves(inner, f"{path} {name}")
+    for name, inner in children(command).items():
+        yield from leaves(inner, f"{path} {name}")
+
+
+def children(group: Any) -> dict[str, Any]:
+    """The commands of a group that help pages show. They may be loaded only when they are asked for."""
+    context = group.make_context(group.name, [], resilient_parsing=True)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if not command.hidden}
 
 
 def usage(path: str, command: Any) -> str:
@@ -130,8 +136,8 @@ def configuration_page() -> str:
             "# Configuration: ironcage.yaml\n",
             WRITTEN,
             "One file; unknown keys are refused with line, key and the nearest valid name. Flags go before environment "
-            "variables, environment variables before the file. `ironcage policy schema` prints the JSON Schema. What "
-            "may stand under `constraints` has [a page of its own](constraints.md).\n",
+            "variables, environment variables before the file. What may "
+            "stand under `constraints` has [a page of its own](constraints.md).\n",
             field_table(Settings.model_json_schema()),
         ]
     )

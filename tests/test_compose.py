@@ -110,7 +110,8 @@ def test_command_of_the_proxy_exists_with_its_options() -> None:
                 assert left.pop(0) in {config["target"] for config in SERVICES["proxy"]["configs"]}
             else:
                 assert isinstance(command, TyperGroup)
-                command = command.commands[word]
+                command = command.get_command(command.make_context("ironcage", [], resilient_parsing=True), word)
+                assert command is not None, word
         assert not isinstance(command, TyperGroup)
 
 

@@ -159,8 +159,9 @@ def test_commands_in_a_shell_block_exist(block: Block) -> None:
 def check_command(words: list[str]) -> None:
     command = get_command(app)
     while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
-        assert words[0] in command.commands, f"no such command: {words}"
-        command = command.commands[words.pop(0)]
+        commands = GENERATOR.children(command)
+        assert words[0] in commands, f"no such command: {words}"
+        command = commands[words.pop(0)]
     flags = {flag for parameter in command.params for flag in [*parameter.opts, *parameter.secondary_opts]} | {"--help"}
     own = words[: words.index("--")] if "--" in words else words
     assert [word for word in own if word.startswith("-") and word.split("=")[0] not in flags] == []
