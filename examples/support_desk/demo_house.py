@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -111,7 +112,7 @@ class House:
         return shown
 
     def build_tasks(self) -> str:
-        return self._must("tasks", "build", "--check", sys.executable, str(HERE / "check.py"))
+        return self._must("tasks", "build", "--check", shlex.join([sys.executable, str(HERE / "check.py")]))
 
     def bakeoff(self, candidates: dict[str, Model], *, trials: int, seed: int) -> int:
         """Runs in the foreground and prints its own table. Returns its exit code: 1 is a finding, not a failure."""

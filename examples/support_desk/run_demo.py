@@ -89,7 +89,8 @@ def production(plan: Plan, house: House) -> list[Customer]:
     customers = some_at_once(lambda task: serve_customer(task, plan, house), TASKS)
     for customer in customers:
         mark = "[green]passed[/]" if customer.judgement.passed else "[red]failed[/]"
-        console.print(f"   {mark}  {customer.task:<22} {first_line(customer.answer) or customer.judgement.evidence}")
+        said = first_line(customer.answer) or customer.judgement.evidence
+        console.print(f"   {mark}  {customer.task:<22} {said}", no_wrap=True, overflow="ellipsis", crop=True)
     return customers
 
 
