@@ -123,7 +123,8 @@ async def run_bakeoff(
     """
     check_plan(plan)
     store = house.store
-    tapes = {task.id: record_tape(store, task.source) for task in plan.tasks if task.mode == "closed_loop"}
+    looped = [task for task in plan.tasks if task.mode == "closed_loop"]
+    tapes = {task.id: await asyncio.to_thread(record_tape, store, task.source) for task in looped}
     parts = plan_parts(plan, house, tapes)
     bakeoff = _header(plan, parts, clock.now_s())
     before = next((one for one in await asyncio.to_thread(store.bakeoffs) if one.id == plan.id), None)
@@ -184,7 +185,7 @@ async def _run_all(plan: Plan, conditions: Conditions, executor: Executor, progr
         if run.status == "finished" and run.fingerprint == conditions.fingerprint
     }
     slots = schedule(plan)
-    production = list(_production(plan, conditions)) if plan.reference else []
+    production = await asyncio.to_thread(lambda: list(_production(plan, conditions)))
     done = sum(slot.run in kept for slot in slots) + sum(run_id in kept for run_id, _ in production)
     total = len(slots) + len(production)
 
@@ -209,7 +210,8 @@ async def _run_all(plan: Plan, conditions: Conditions, executor: Executor, progr
 
 
 def _production(plan: Plan, conditions: Conditions) -> Iterator[tuple[str, Callable[[], Awaitable[Run]]]]:
-    assert plan.reference is not None
+    if plan.reference is None:
+        return
     candidate = production_candidate(plan.reference, plan.tasks)
     for task in plan.tasks:
         recordings = recorded_runs(conditions.house.store, task, candidate.model)

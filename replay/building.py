@@ -123,10 +123,12 @@ def _command(store: Store, recorded: Trajectory) -> AgentCommand | None:
             whole = store.trajectory(trajectory_id(recorded.session, None))
         except StoreError:
             return None
-        if whole.launch is not None and whole.model_steps:
+        if whole.launch is not None and whole.launch.command and whole.model_steps:
             raise _NotReplayableError(f"it is a sub-agent's part of {whole.id}, whose command is run as a whole")
         launch = whole.launch
-    return None if launch is None else AgentCommand(command=launch.command, cwd=launch.cwd)
+    if launch is None or not launch.command:
+        return None
+    return AgentCommand(command=launch.command, cwd=launch.cwd)
 
 
 def _conversation(step: Step, body: bytes | None) -> tuple[Message, ...] | None:

@@ -111,10 +111,12 @@ class Tree:
         near = memory_limit is not None and self.rss > NEAR_LIMIT * memory_limit
         several = len(self.processes) > 1
         grown = self.rss > 1.05 * self._pss_rss or now - self._pss_at > 0.25
-        if near or (
-            several and self.rss > self.peak and grown
-        ):  # a new peak of several processes is worth a true reading
+        # A new peak of several processes is worth a true reading, also far from the limit.
+        if near or (several and self.rss > self.peak and grown):
             self.pss = self.read_pss()
+            if several and self.pss > self.peak:
+                # Processes are read one after the other: one that forks in between is seen whole and then halved.
+                self.pss = min(self.pss, self.read_pss())
             self._pss_at, self._pss_rss = now, self.rss
         if self.pss is not None:
             self.peak = max(self.peak, self.pss)

@@ -60,6 +60,8 @@ def test_task_without_a_name_is_called_by_its_trajectory() -> None:
 def test_recorded_command_makes_it_an_agent_task() -> None:
     store = MemoryStore()
     record(store, "t1", CHAT)
+    store.launched("t1", Launch((), ""))
+    assert built(store, "t1").mode == "closed_loop", "an empty command says nothing"
     store.launched("t1", Launch(("python", "agent.py"), "/srv", 0, 1.5))
     task = built(store, "t1")
     assert task.launch is not None

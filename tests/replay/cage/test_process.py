@@ -223,6 +223,22 @@ async def test_size_of_the_engine_is_not_charged_to_the_agent() -> None:
     assert len(ballast) == 60 << 20
 
 
+async def test_what_ended_between_two_samples_is_seen_afterwards() -> None:
+    certificate = (
+        await run("import os; hoard = bytearray(60 << 20); hoard = None; os._exit(0)", memory_mb=50)
+    ).certificate
+    assert certificate.largest_process_mb is not None
+    assert certificate.peak_memory_mb is not None
+    assert 60 < certificate.largest_process_mb <= certificate.peak_memory_mb < 90
+
+
+async def test_cpu_time_of_a_run_that_ended_is_counted_to_its_end() -> None:
+    program = "import os, time\nwhile time.process_time() < 0.15: pass\nos._exit(0)"
+    certificate = (await run(program)).certificate
+    assert certificate.cpu_s is not None
+    assert 0.15 <= certificate.cpu_s < 0.4
+
+
 async def test_heap_hints_follow_the_memory_limit_and_are_certified() -> None:
     result = await run("import os; print(os.environ['JAVA_TOOL_OPTIONS'])", memory_mb=256)
     assert result.stdout == "-XX:MaxRAM=256m\n"
@@ -263,11 +279,13 @@ async def test_missing_folder_is_an_error_of_the_cage(tmp_path: Path) -> None:
         await PortableCage().run(CageSpec(("true",), tmp_path / "nowhere", ENV))
 
 
-async def test_supervisor_that_is_killed_leaves_nothing_running() -> None:
+async def test_supervisor_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
     # The daemon outlives the supervisor (only the agent itself follows it): the engine sweeps it.
     program = daemon(FOREVER.replace("\n", "\n        "), "os.kill(os.getppid(), 9)\n" + FOREVER)
+    spec = CageSpec((*PYTHON, program), Path("/"), ENV, stdout_path=tmp_path / "pid")
     with pytest.raises(CageError, match=r"supervisor of a cage was lost .*; [12] processes"):
-        await run(program)
+        await PortableCage().run(spec)
+    assert wait_until_gone(int((tmp_path / "pid").read_text()))
 
 
 ENGINE = """
