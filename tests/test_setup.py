@@ -139,6 +139,13 @@ def test_interpreter_behind_a_lying_shim_is_found(project: Path, tmp_path: Path,
     assert done.stdout.strip() == str(root / "versions" / "3.12.9" / "bin" / "python3")
 
 
+def test_activated_environment_is_not_made_from_itself(project: Path) -> None:
+    own = project / ".venv" / "bin"
+    done = run_setup(project, "--which", PATH=f"{own}:/usr/bin:/bin", PYENV_ROOT="", IRONCAGE_PYTHON="")
+    assert (own / "python3.12").exists() or (own / "python3.13").exists()
+    assert not done.stdout.startswith(str(own))
+
+
 def test_interpreter_that_is_too_old_is_refused_with_what_to_do(project: Path, tmp_path: Path) -> None:
     lying_shim(tmp_path / "python3.12")
     done = run_setup(project, "--which", IRONCAGE_PYTHON=str(tmp_path / "python3.12"))
