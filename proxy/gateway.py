@@ -308,7 +308,8 @@ class Gateway:
             self._under_way[session] = self._under_way.get(session, 0) + 1
             task = asyncio.get_running_loop().create_task(self._perform_all(live, effects))
             self._leftovers.add(task)
-            task.add_done_callback(lambda done: (self._leftovers.discard(done), self._one_less(session)))
+            task.add_done_callback(self._leftovers.discard)
+            task.add_done_callback(lambda _: self._one_less(session))
 
 
 def plain_error(status: int, code: str, message: str, *, upgrade: bool = False) -> web.Response:

@@ -9,7 +9,7 @@ from policies.redaction.mask import mask
 from policies.redaction.pseudonyms import Vault
 from proxy.redactor import Redactor
 from proxy.wire.layout import Section
-from proxy.wire.spans import Edit, Leaf, apply_edits, raw_offsets, string_leaves, unescaped
+from proxy.wire.spans import Edit, Texts, apply_edits, raw_offsets, read_json, string_leaves, unescaped
 from trajectory.errors import FormatError
 
 # Strings under these keys are protocol, not content: changing them breaks the call, and they are not the user's words.
@@ -22,42 +22,40 @@ STRUCTURAL_KEYS = frozenset(
     }
 )  # fmt: skip
 _BINARY_KEYS = frozenset({"data", "file_data", "b64_json", "inlineData"})
+_NOT_CONTENT = STRUCTURAL_KEYS | _BINARY_KEYS
 _MAX_DEPTH = 3
 
 
-def is_content(path: tuple[str | int, ...], text: str) -> bool:
+def is_content(key: str, text: str) -> bool:
     """Whether a string value may hold a person's words: not structure, and not bytes in base64."""
-    key = _key(path)
-    if key in STRUCTURAL_KEYS or key in _BINARY_KEYS:
-        return False
-    return not text.startswith("data:")
+    return bool(text) and key not in _NOT_CONTENT and not text.startswith("data:")
 
 
 def unknown_texts(sections: Iterable[Section], redactor: Redactor) -> tuple[tuple[str, str], ...]:
     """(text, key) of each string that the redactor has not seen yet."""
-    return tuple(pair for s in sections for pair in _texts(s.sent, s.leaves) if not redactor.knows(*pair))
+    return tuple(pair for s in sections for pair in content_texts(s.texts) if not redactor.knows(*pair))
 
 
 def mask_section(section: Section, redactor: Redactor, vault: Vault) -> None:
     """Replace what is found by pseudonyms issued in `vault`. Idempotent."""
-    masked, issued = mask_json(section.sent, redactor, vault, section.leaves)
-    if issued:
+    if needs_mask(section.texts, redactor, vault):
+        masked, issued = mask_json(section.sent, redactor, vault)
         section.rewrite(masked, issued)
     section.searched = True
 
 
-def mask_json(
-    raw: bytes, detector: Detector, vault: Vault, leaves: Iterable[Leaf] | None = None
-) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+def needs_mask(texts: Texts, detector: Detector, vault: Vault) -> bool:
+    return any(is_content(key, text) and mask_text(text, detector, vault, key=key) for key, text in texts)
+
+
+def mask_json(raw: bytes, detector: Detector, vault: Vault) -> tuple[bytes, tuple[tuple[str, str], ...]]:
     """`raw` with each string value masked, and the (kind, value) pairs that stood there, in order."""
     edits: list[Edit] = []
     issued: list[tuple[str, str]] = []
-    for leaf in string_leaves(raw) if leaves is None else leaves:
+    for leaf in string_leaves(raw):
         inside = raw[leaf.start : leaf.end]
         text = unescaped(inside)
-        if not text or not is_content(leaf.path, text):
-            continue
-        replaced = mask_text(text, detector, vault, key=_key(leaf.path))
+        replaced = mask_text(text, detector, vault, key=leaf.key) if is_content(leaf.key, text) else []
         if not replaced:
             continue
         offsets = raw_offsets(inside, text)
@@ -73,8 +71,11 @@ def mask_text(
     text: str, detector: Detector, vault: Vault, *, key: str = "", depth: int = 0
 ) -> list[tuple[int, int, str]]:
     """(start, end, token) for `text`, looking also into JSON inside it (tool arguments), escapes undone."""
+    nests = depth < _MAX_DEPTH and text.lstrip()[:1] in ("{", "[")
+    if not nests and not len(vault) and not detector.find(text, key=key):
+        return []  # most texts
     outer = list(mask(text, detector, vault, key=key).edits)
-    inner = _nested(text, detector, vault, depth) if depth < _MAX_DEPTH and text.lstrip()[:1] in ("{", "[") else []
+    inner = _nested(text, detector, vault, depth) if nests else []
     if not inner:
         return outer
     # what the inner reading found is exact at its own level of escapes; the outer one adds what lies beside it
@@ -96,8 +97,8 @@ def mask_recorded(data: bytes, detector: Detector, vault: Vault) -> bytes:
     return mask_plain(text, detector, vault).encode()
 
 
-def mask_plain(text: str, detector: Detector, vault: Vault) -> str:
-    for start, end, token in sorted(mask_text(text, detector, vault), reverse=True):
+def mask_plain(text: str, detector: Detector, vault: Vault, *, key: str = "") -> str:
+    for start, end, token in sorted(mask_text(text, detector, vault, key=key), reverse=True):
         text = text[:start] + token + text[end:]
     return text
 
@@ -106,11 +107,10 @@ def _nested(text: str, detector: Detector, vault: Vault, depth: int) -> list[tup
     data = text.encode("utf-8", "surrogatepass")
     found: list[tuple[int, int, str]] = []
     try:
-        leaves = list(string_leaves(data))
-        for leaf in leaves:
+        for leaf in string_leaves(data):
             inside = data[leaf.start : leaf.end]
             value = unescaped(inside)
-            replaced = mask_text(value, detector, vault, key=_key(leaf.path), depth=depth + 1) if value else []
+            replaced = mask_text(value, detector, vault, key=leaf.key, depth=depth + 1) if value else []
             offsets = raw_offsets(inside, value) if replaced else []
             for start, end, token in replaced:
                 begin = len(data[: leaf.start + offsets[start]].decode("utf-8", "surrogatepass"))
@@ -120,17 +120,16 @@ def _nested(text: str, detector: Detector, vault: Vault, depth: int) -> list[tup
     return found
 
 
-def _texts(raw: bytes, leaves: Iterable[Leaf], depth: int = 0) -> Iterator[tuple[str, str]]:
-    for leaf in leaves:
-        text = unescaped(raw[leaf.start : leaf.end])
-        if not text or not is_content(leaf.path, text):
+def content_texts(texts: Texts, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """(text, key) of content, and of strings in JSON inside it."""
+    for key, text in texts:
+        if not is_content(key, text):
             continue
-        yield text, _key(leaf.path)
+        yield text, key
         if depth < _MAX_DEPTH and text.lstrip()[:1] in ("{", "["):
-            inner = text.encode("utf-8", "surrogatepass")
             try:
-                yield from list(_texts(inner, list(string_leaves(inner)), depth + 1))
-            except (FormatError, ValueError, IndexError):
+                yield from content_texts(read_json(text.encode("utf-8", "surrogatepass"))[1], depth + 1)
+            except FormatError:
                 continue
 
 
@@ -142,11 +141,7 @@ def texts_of(data: bytes) -> tuple[tuple[str, str], ...]:
         return ()
     if text.lstrip()[:1] in ("{", "["):
         try:
-            return tuple(_texts(data, list(string_leaves(data))))
-        except (FormatError, ValueError, IndexError):
+            return tuple(content_texts(read_json(data)[1]))
+        except FormatError:
             pass
     return ((text, ""),) if text else ()
-
-
-def _key(path: tuple[str | int, ...]) -> str:
-    return next((step for step in reversed(path) if isinstance(step, str)), "")

@@ -11,12 +11,22 @@ from policies.redaction.pseudonyms import Vault
 from policies.redaction.restore import restore
 from policies.verdict import DropTools
 from proxy.arrivals import ReplyBegan, RequestArrived, header
-from proxy.masking import mask_json, mask_plain, mask_recorded, mask_section, unknown_texts
+from proxy.masking import (
+    content_texts,
+    mask_json,
+    mask_plain,
+    mask_recorded,
+    mask_section,
+    needs_mask,
+    texts_of,
+    unknown_texts,
+)
 from proxy.memory import Memories, TrajectoryMemory, continues
 from proxy.operation import Recorded, Route, Swap
 from proxy.redactor import Redactor
 from proxy.wire.format import Asked, Rendered, ReplyJudge, StreamReader, StreamStep, Wire
 from proxy.wire.layout import Layout, read_layout
+from proxy.wire.spans import Texts
 from trajectory.conversation import Reply, ToolCall, ToolDefinition
 from trajectory.errors import FormatError
 from trajectory.events import ModelAsked
@@ -50,6 +60,7 @@ class ModelOperation:
     _client: list[bytes] | None = None
     _restored: int = 0
     _refused_whole: bool = False
+    _reply_texts: Texts = ()
     _judge: ReplyJudge | None = None
 
     def read(self, request: RequestArrived) -> None:
@@ -130,6 +141,7 @@ class ModelOperation:
             return body  # an upstream's error: clients read its wording, so it stays as it is
         read = self.wire.read_reply(body, judge)
         self._reply = read.reply
+        self._reply_texts = read.texts
         self._restored = read.restored
         self._refused_whole = bool(read.refused)
         if read.client is not body:
@@ -153,11 +165,13 @@ class ModelOperation:
         return self._reader.ended or self._reader.reply().finish is not None
 
     def record_texts(self) -> tuple[tuple[str, str], ...]:
-        reply = self.answer()
-        if self.redactor is None or reply is None:
+        redactor = self.redactor
+        if redactor is None:
             return ()
-        texts = [(reply.text, "")] + [(call.arguments, "arguments") for call in reply.calls]
-        return tuple(t for t in texts if t[0] and not self.redactor.knows(*t))
+        if not self._is_read:
+            return tuple(pair for pair in texts_of(b"".join(self._upstream)) if not redactor.knows(*pair))
+        texts = self._reply_texts if self._reader is None else _reply_texts(self._reader.reply())
+        return tuple(pair for pair in content_texts(texts) if not redactor.knows(*pair))
 
     def recorded(self) -> Recorded:
         upstream = b"".join(self._upstream)
@@ -167,7 +181,7 @@ class ModelOperation:
         return self._recorded_masked(upstream, self.redactor)
 
     def path_recorded(self) -> str:
-        if self.redactor is None:
+        if self.redactor is None or "?" not in self.route.path:
             return self.route.path
         return mask_plain(self.route.path, self.redactor, self._vault(self.redactor))
 
@@ -262,20 +276,29 @@ class ModelOperation:
         """
         vault = self._vault(redactor)
         reply = self.answer()
-        masked = _masked(reply, redactor, vault) if reply is not None else None
+        if not self._is_read:
+            return Recorded(_body(mask_recorded(upstream, redactor, vault)))
+        texts = self._reply_texts if self._reader is None else _reply_texts(self._reader.reply())
+        if reply is None or not needs_mask(texts, redactor, vault):
+            return Recorded(_body(upstream), answer=reply)
+        masked = _masked(reply, redactor, vault)
         if self._reader is None:
-            if not self._is_read:
-                return Recorded(_body(mask_recorded(upstream, redactor, vault)), answer=masked)
             return Recorded(_body(mask_json(upstream, redactor, vault)[0]), answer=masked)
-        if masked is None or masked == reply:
-            return Recorded(_body(upstream), answer=masked)
         note = "the stream held personal data: recorded as it was read, masked"
         return Recorded(_body(msgspec.json.encode(masked)), answer=masked, note=note)
 
 
+def _reply_texts(reply: Reply) -> Texts:
+    """Of a streamed reply, under the keys that its texts would have in a whole one."""
+    return (("content", reply.text), *(("arguments", call.arguments) for call in reply.calls))
+
+
 def _masked(reply: Reply, redactor: Redactor, vault: Vault) -> Reply:
-    calls = tuple(ToolCall(c.id, c.name, mask_plain(c.arguments, redactor, vault)) for c in reply.calls)
-    return Reply(mask_plain(reply.text, redactor, vault), calls, reply.finish, reply.usage, reply.model)
+    calls = tuple(
+        ToolCall(c.id, c.name, mask_plain(c.arguments, redactor, vault, key="arguments")) for c in reply.calls
+    )
+    text = mask_plain(reply.text, redactor, vault, key="content")
+    return Reply(text, calls, reply.finish, reply.usage, reply.model)
 
 
 def _body(data: bytes) -> Body:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from policies.verdict import Refuse
 from proxy.wire.layout import Layout, Section
+from proxy.wire.spans import Texts
 from trajectory.conversation import Message, Reply, ToolDefinition
 
 Lookup = Callable[[str], str | None]
@@ -53,6 +54,7 @@ class ReplyRead:
 
     reply: Reply
     client: bytes
+    texts: Texts = ()
     refused: tuple[Refuse, ...] = ()
     restored: int = 0
 

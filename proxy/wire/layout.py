@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.wire.spans import Leaf, elements, members, string_leaves
+from proxy.wire.spans import Texts, elements, members, read_json
 from trajectory.errors import FormatError
 from trajectory.record import Body, Span
 
@@ -32,7 +32,7 @@ class Section:
 
     raw: bytes
     canonical: bytes
-    leaves: tuple[Leaf, ...]
+    texts: Texts
     sent: bytes
     issued: tuple[tuple[str, str], ...] = ()
     span: Span | None = None
@@ -47,7 +47,8 @@ class Section:
     @classmethod
     def of(cls, raw: bytes) -> Section:
         """Raises FormatError for invalid UTF-8 or a key that stands twice in one object."""
-        return cls(raw, canonical_digest(raw), tuple(string_leaves(raw)), raw)
+        value, texts = read_json(raw)
+        return cls(raw, _digest(value), texts, raw)
 
     def value(self) -> object:
         return decoded(self.raw)
@@ -81,9 +82,12 @@ def decoded(raw: bytes) -> object:
         raise FormatError(f"not valid JSON: {e}") from None
 
 
-def canonical_digest(raw: bytes) -> bytes:
+def _digest(value: object) -> bytes:
     """16 bytes that are equal for JSON texts which differ only in key order, whitespace or escapes."""
-    canonical = msgspec.json.encode(decoded(raw), order="sorted")
+    try:
+        canonical = msgspec.json.encode(value, order="sorted")
+    except (ValueError, OverflowError, RecursionError) as e:  # lone surrogates, integers beyond 64 bits
+        raise FormatError(f"not JSON that any two readers agree on: {e}") from None
     return hashlib.blake2b(canonical, digest_size=16).digest()
 
 
@@ -121,9 +125,7 @@ class Layout:
         """Send `sent` as the value of a present key. Its old section may be shared, so it gets a new one."""
         placed = self.fields[key]
         if placed.section.sent != sent:
-            section = Section(
-                placed.section.raw, placed.section.canonical, tuple(string_leaves(sent)), sent, replaced=True
-            )
+            section = Section(placed.section.raw, placed.section.canonical, read_json(sent)[1], sent, replaced=True)
             self.fields[key] = Placed(placed.start, placed.end, section)
 
     def sections(self) -> Iterator[Section]:

@@ -7,6 +7,7 @@ understood passes untouched, what could be a tool call is judged.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from proxy.wire.format import Asked, Lookup, Rendered, ReplyJudge, ReplyRead
 from proxy.wire.layout import Layout, Section, decoded, read_layout
 from proxy.wire.openai_chat_stream import ChatStream
 from proxy.wire.openai_chat_types import Completion, finish_of, usage_of
-from proxy.wire.spans import Edit, apply_edits, elements, escaped, members, removal, span_at
+from proxy.wire.spans import Edit, apply_edits, elements, escaped, members, read_json, removal, span_at
 from trajectory.conversation import (
     Finish,
     Message,
@@ -98,8 +99,8 @@ class OpenAIChat:
             completion = _completion.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"the reply is not a chat completion: {e}") from None
-        members(body)  # what is judged must be what the client parses: no key twice
-        read = ReplyRead(_reply(completion), body)
+        # what is judged must be what the client parses: no key twice
+        read = ReplyRead(_reply(completion), body, read_json(body)[1])
         refused = {
             (c, i): verdict
             for c, choice in enumerate(completion.choices)
@@ -262,7 +263,7 @@ def _restored(body: bytes, lookup: Lookup) -> tuple[bytes, int]:
 
     choices = span_at(body, ["choices"])
     for index in range(len(elements(body, choices.start, choices.end)) if choices else 0):
-        base = ["choices", index, "message"]
+        base: list[str | int] = ["choices", index, "message"]
         places: list[tuple[list[str | int], int]] = [([*base, "content"], 1), ([*base, "refusal"], 1)]
         calls = span_at(body, [*base, "tool_calls"])
         for i in range(len(elements(body, calls.start, calls.end)) if calls and body[calls.start] == 0x5B else 0):
@@ -276,7 +277,7 @@ def _restored(body: bytes, lookup: Lookup) -> tuple[bytes, int]:
             # an object or a list of parts holds its strings one level up
             level = levels if body[at.start] == 0x22 else 1
             raw = body[at.start : at.end].decode()
-            text = restore(raw, found, lambda value, n=level: json_escape(value, n))
+            text = restore(raw, found, partial(json_escape, levels=level))
             if text != raw:
                 edits.append(Edit(at.start, at.end, text.encode()))
     return apply_edits(body, edits), count

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -310,7 +311,7 @@ class ChatStream:
         return b"".join(self._flush_choice(state) for state in self._choices.values())
 
 
-def _like(frame: bytes, chunk: dict[str, object]) -> bytes:
+def _like(frame: bytes, chunk: Mapping[str, object]) -> bytes:
     """A frame of our own for held text, with the id and model of `frame`, the last one that held such text."""
     known: dict[str, object] = {}
     if frame:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ _MEMBER = re.compile(rb'[ \t\r\n]*(,?)[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\r
 _ELEMENT = re.compile(rb"[ \t\r\n]*(,?)[ \t\r\n]*")
 _OBJECT_END = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
 _ARRAY_END = re.compile(rb"[ \t\r\n]*\][ \t\r\n]*")
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 _SPACE = re.compile(rb"[ \t\r\n]*")
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -150,24 +152,22 @@ def removal(data: bytes, spans: list[tuple[int, int]], drop: set[int]) -> list[E
     return edits
 
 
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
-
-
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A string value: `start` to `end` between its quotes, still escaped. `path` names keys and indices above it."""
+    """A string value: `start` to `end` between its quotes, still escaped. `key` is the nearest key above it."""
 
-    path: tuple[str | int, ...]
+    key: str
     start: int
     end: int
 
 
 def string_leaves(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Leaf]:
-    """Every string value (not key) of the valid JSON text at `start` to `end`, in order.
+    """Every string value (not key) of the valid JSON text at `start` to `end`, in order; the order of `read_json`.
 
     Raises FormatError where an object has a key twice: see `members`.
     """
-    path: list[str | int] = []
+    key = ""
+    above: list[str] = []  # the key that each open container stands under
     keys: list[set[str] | None] = []  # for each open container: its keys so far; None for an array
     expect_key = False
     for match in _TOKEN.finditer(data, start, len(data) if end is None else end):
@@ -177,27 +177,71 @@ def string_leaves(data: bytes, start: int = 0, end: int | None = None) -> Iterat
             seen = keys[-1] if keys else None
             if expect_key and seen is not None:
                 expect_key = False
-                name = _string.decode(token)
-                if name in seen:
-                    raise FormatError(f"the key {name[:40]!r} stands twice in one JSON object")
-                seen.add(name)
-                path[-1] = name
+                key = _string.decode(token)
+                if key in seen:
+                    raise _twice(key)
+                seen.add(key)
             else:
-                yield Leaf(tuple(path), match.start() + 1, match.end() - 1)
+                yield Leaf(key, match.start() + 1, match.end() - 1)
         elif first in (0x7B, 0x5B):  # { [
             expect_key = first == 0x7B
             keys.append(set() if expect_key else None)
-            path.append("" if expect_key else 0)
+            above.append(key)
         elif first in (0x7D, 0x5D):  # } ]
             keys.pop()
-            path.pop()
+            key = above.pop()
             expect_key = False
         elif first == 0x2C:  # ,
-            index = path[-1]
-            if isinstance(index, int):
-                path[-1] = index + 1
-            else:
-                expect_key = True
+            expect_key = keys[-1] is not None
+
+
+Texts = tuple[tuple[str, str], ...]
+"""(key, text) of string values, in the order of the document; `key` as in Leaf."""
+
+
+def read_json(raw: bytes) -> tuple[Any, Texts]:
+    """The value of a JSON text, and its string values. Raises FormatError: not JSON, or a key twice in one object."""
+    try:
+        value = _decoder.decode(raw.decode())
+    except (ValueError, RecursionError) as e:
+        raise FormatError(f"not valid JSON: {e}") from None
+    found: list[tuple[str, str]] = []
+    _collect(value, "", found)
+    return value, tuple(found)
+
+
+def _collect(value: Any, key: str, found: list[tuple[str, str]]) -> None:
+    if type(value) is str:
+        found.append((key, value))
+    elif type(value) is dict:
+        for name, inner in value.items():
+            kind = type(inner)
+            if kind is str:
+                found.append((name, inner))
+            elif kind is dict or kind is list:
+                _collect(inner, name, found)
+    elif type(value) is list:
+        for inner in value:
+            _collect(inner, key, found)
+
+
+def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(items)
+    if len(made) != len(items):
+        names = [name for name, _ in items]
+        raise _twice(next(name for i, name in enumerate(names) if name in names[:i]))
+    return made
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant)
+
+
+def _twice(key: str) -> FormatError:
+    return FormatError(f"the key {key[:40]!r} stands twice in one JSON object")
 
 
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
