@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ironcage.assembly import build_store, open_doors
 from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.output import Json, print_table, when
+from ironcage.scorecards import scored
 from ironcage.settings import Loaded, load
 from replay.bakeoff import Plan, run_bakeoff
 from replay.bakeoff import Progress as Done
@@ -27,14 +28,12 @@ from scoring.report.files import render_json
 from scoring.report.markdown import render_markdown
 from scoring.report.page import render_html
 from scoring.report.terminal import print_report
-from scoring.score import score
 from scoring.scorecard import Scorecard
 from trajectory.clock import SYSTEM_CLOCK, system_entropy
-from trajectory.errors import OperatorError, StoreError
+from trajectory.errors import OperatorError
 from trajectory.ids import new_id
-from trajectory.runs import Bakeoff, Candidate, Run
+from trajectory.runs import Bakeoff, Candidate
 from trajectory.store import Store
-from trajectory.trajectory import Trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -153,31 +152,7 @@ async def _run(loaded: Loaded, plan: Plan, parallel: float | None, *, quiet: boo
                 executor=LocalExecutor(cpus=parallel),
                 progress=progress,
             )
-        return await asyncio.to_thread(_scored, doors.store, bakeoff)
-
-
-def _scored(store: Store, bakeoff: Bakeoff) -> Scorecard:
-    return score(bakeoff, store.runs(bakeoff.id), _Trajectories(store, store.runs(bakeoff.id)))
-
-
-class _Trajectories(Mapping[str, Trajectory]):
-    """Loads each trajectory when it is asked for, so that a large bake-off is not in memory at once."""
-
-    def __init__(self, store: Store, runs: list[Run]) -> None:
-        self._store = store
-        self._ids = list(dict.fromkeys(run.trajectory for run in runs))
-
-    def __getitem__(self, key: str) -> Trajectory:
-        try:
-            return self._store.trajectory(key)
-        except StoreError:
-            raise KeyError(key) from None  # a run that never asked anything left no trajectory
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
+        return await asyncio.to_thread(scored, doors.store, bakeoff)
 
 
 @app.command()
@@ -189,7 +164,7 @@ def report(
 ) -> None:
     """Score a finished bake-off again and print or write its report."""
     with closing(build_store(load(context.obj))) as store:
-        card = _scored(store, _find(store, bakeoff))
+        card = scored(store, _find(store, bakeoff))
     _show(card, report, as_json=as_json)
 
 

@@ -77,8 +77,8 @@ def list_trajectories(
     print_table(
         columns,
         [
-            (t.id, t.task, t.source, when(t.started_at), round(t.duration_s, 2), t.model_calls, t.tool_calls, t.attempts,
-             t.refusals, t.label)
+            (t.id, t.task, t.source, when(t.started_at), round(t.duration_s, 2),
+             t.model_calls, t.tool_calls, t.attempts, t.refusals, t.label)
             for t in found
         ],
     )  # fmt: skip

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from types import TracebackType
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
+from ironcage.console.api import Api
+from ironcage.console.guard import Guard
+from ironcage.console.pages import Pages
 from ironcage.settings import Loaded
 from proxy.gateway import bound_port, is_loopback
 from trajectory.errors import OperatorError, StoreError
 from trajectory.store import Store
+
+_MAX_FORM_BYTES = 16 * 1024
 
 
 class Console:
@@ -32,9 +35,7 @@ class Console:
                 f"admin_listen: the console on {self._host} would show recordings to anyone on the network",
                 hint="set access_token in the configuration, or listen on 127.0.0.1",
             )
-        app = web.Application(middlewares=[self._guard])
-        app.add_routes([web.get("/healthz", self._health), web.get("/readyz", self._ready)])
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(self._application(), access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         try:
@@ -45,7 +46,8 @@ class Console:
                 f"cannot listen on {self._host}:{self._port} (admin_listen): {e.strerror or e}",
                 hint="another program has it: choose another port",
             ) from None
-        self.url = f"http://{self._host}:{bound_port(self._runner)}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{host}:{bound_port(self._runner)}"
         return self
 
     async def __aexit__(
@@ -54,13 +56,17 @@ class Console:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._token is not None and request.path not in ("/healthz", "/readyz"):
-            given = request.headers.get("x-ironcage-token", "")
-            if not hmac.compare_digest(given.encode(), self._token.encode()):
-                return web.json_response({"error": "x-ironcage-token is missing or wrong"}, status=401)
-        return await handler(request)
+    def _application(self) -> web.Application:
+        guard = Guard(self._token, on_loopback=is_loopback(self._host))
+        app = web.Application(middlewares=[guard.middleware], client_max_size=_MAX_FORM_BYTES)
+        app.add_routes([
+            web.get("/healthz", self._health),
+            web.get("/readyz", self._ready),
+            web.post("/login", guard.login),
+            *Api(self._store).routes(),
+            *Pages(self._store).routes(),
+        ])  # fmt: skip
+        return app
 
     async def _health(self, _: web.Request) -> web.Response:
         """The process lives."""

@@ -1,0 +1,78 @@
+"""Numbers and codes as people read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+
+MB = 1024 * 1024
+_INDENT = "  "
+_SHORT = 100
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
+
+
+def when(unix_s: float) -> str:
+    """UTC; empty where no clock can have said so."""
+    try:
+        return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(value: int) -> str:
+    """1 MB = 1024 * 1024 bytes."""
+    if value < 1024:
+        return f"{value} B"
+    return f"{value / 1024:.1f} KB" if value < MB else f"{value / MB:.1f} MB"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def title_of(code: str) -> str:
+    """`tool_not_allowed` as "Tool not allowed"."""
+    return code.replace("_", " ").capitalize()
+
+
+def pretty(text: str) -> str:
+    """Longer JSON objects and lists on several lines, each token as it was written; anything else as it is."""
+    if len(text) <= _SHORT and "\n" not in text:
+        return text
+    try:
+        is_nested = isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return text
+    return _indented(text) if is_nested else text
+
+
+def _indented(text: str) -> str:
+    """Not parsed and written anew: 1.10, a double key and an escaped letter stay what they were."""
+    written: list[str] = []
+    depth = 0
+    tokens = _TOKEN.findall(text)
+    for index, part in enumerate(tokens):
+        before, after = tokens[index - 1] if index else "", tokens[index + 1] if index + 1 < len(tokens) else ""
+        if part in ("[", "{"):
+            depth += 1
+            written.append(part if after in ("]", "}") else f"{part}\n{_INDENT * depth}")
+        elif part in ("]", "}"):
+            depth -= 1
+            written.append(part if before in ("[", "{") else f"\n{_INDENT * depth}{part}")
+        elif part == ",":
+            written.append(f",\n{_INDENT * depth}")
+        else:
+            written.append(": " if part == ":" else part)
+    return "".join(written)

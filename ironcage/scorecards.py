@@ -1,0 +1,37 @@
+"""A bake-off's scorecard from what the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from scoring.score import score
+from scoring.scorecard import Scorecard
+from trajectory.errors import StoreError
+from trajectory.runs import Bakeoff, Run
+from trajectory.store import Store
+from trajectory.trajectory import Trajectory
+
+
+def scored(store: Store, bakeoff: Bakeoff) -> Scorecard:
+    runs = store.runs(bakeoff.id)
+    return score(bakeoff, runs, _Trajectories(store, runs))
+
+
+class _Trajectories(Mapping[str, Trajectory]):
+    """Loads each trajectory when it is asked for, so that a large bake-off is not in memory at once."""
+
+    def __init__(self, store: Store, runs: list[Run]) -> None:
+        self._store = store
+        self._ids = list(dict.fromkeys(run.trajectory for run in runs))
+
+    def __getitem__(self, key: str) -> Trajectory:
+        try:
+            return self._store.trajectory(key)
+        except StoreError:
+            raise KeyError(key) from None  # a run that never asked anything left no trajectory
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
