@@ -4,7 +4,7 @@
 
 Environment: OPENAI_BASE_URL, OPENAI_API_KEY, MEDAGENT_MODEL, FHIR_BASE (the FHIR server; else IRONCAGE_URL_FHIR,
 which `ironcage run` sets for an upstream named fhir), FHIR_HTTPS_BASE (the same over TLS, used by half of the tasks and
-reached through HTTPS_PROXY if that is set).
+reached through HTTPS_PROXY if that is set), FHIR_HTTP_BASE (the same without TLS, used by half of those if it is set).
 
 Prints one line of JSON with the SHA-256 of each reply and observation (the path it walked, without a patient's data),
 then the final answer.
@@ -165,7 +165,8 @@ def digest(text: str) -> str:
 
 def fhir_from_environment(task: str) -> Fhir:
     if bench.through_proxy(task) and os.environ.get("FHIR_HTTPS_BASE"):
-        return Fhir(os.environ["FHIR_HTTPS_BASE"])
+        plain = os.environ.get("FHIR_HTTP_BASE", "")
+        return Fhir(plain if plain and not bench.over_tls(task) else os.environ["FHIR_HTTPS_BASE"])
     return Fhir(os.environ.get("FHIR_BASE") or os.environ["IRONCAGE_URL_FHIR"])
 
 

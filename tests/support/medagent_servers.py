@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aiohttp import web
 from cryptography import x509
@@ -32,6 +33,7 @@ from cryptography.x509.oid import NameOID
 if __name__ == "__main__":  # run as a script: the repository's root is not on the path yet
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+from policies.redaction.tokens import TOKEN
 from tests.support import medagentbench as bench
 from tests.support.medagent_agent import UNQUOTED
 
@@ -42,10 +44,21 @@ if TYPE_CHECKING:
 CHUNK_CHARACTERS = 24
 
 
+class Exchange(NamedTuple):
+    """One request and its reply as this server saw and sent them, bodies byte for byte."""
+
+    method: str
+    path: str
+    request: bytes
+    status: int
+    reply: bytes
+
+
 class LoopbackServer:
-    """An aiohttp server on a free loopback port for the length of an `async with`."""
+    """An aiohttp server on a free loopback port for the length of an `async with`. It remembers its `exchanges`."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+        self.exchanges: list[Exchange] = []
         self._tls = tls
         self._runner: web.AppRunner | None = None
         self.port = 0
@@ -57,6 +70,12 @@ class LoopbackServer:
     def origin(self) -> str:
         # over TLS by name: clients leave 127.0.0.1 out of proxying more often than localhost
         return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
+
+    def remember(self, request: web.Request, body: bytes, response: web.Response) -> web.Response:
+        reply = response.body or b""
+        assert isinstance(reply, bytes)
+        self.exchanges.append(Exchange(request.method, request.raw_path, body, response.status, reply))
+        return response
 
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=64 * 1024 * 1024)
@@ -79,8 +98,9 @@ class ScriptedModels(LoopbackServer):
     """The seven models over OpenAI chat completions.
 
     `faults`: for a (task, turn), statuses answered before the recorded reply, each once. `empty_finish`: the finish
-    reason of the empty completions; the recording says only "200 with no text and no tool calls". `requests` counts
-    what arrived, `mismatches` says how a history that was not the recorded one differed.
+    reason of the empty completions; the recording says only "200 with no text and no tool calls". `hidden` are values
+    that must not arrive: a pseudonym has to stand in place of each, the same for the same value, and replies speak
+    of them by it. `requests` counts what arrived, `mismatches` says how a history was not the recorded one.
     """
 
     def __init__(
@@ -89,11 +109,13 @@ class ScriptedModels(LoopbackServer):
         strict: bool = True,
         empty_finish: str = "stop",
         faults: Mapping[tuple[str, int], Sequence[int]] | None = None,
+        hidden: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._strict = strict
         self._empty_finish = empty_finish
         self._faults = {place: deque(statuses) for place, statuses in (faults or {}).items()}
+        self._hidden = re.compile("|".join(map(re.escape, sorted(hidden, key=len, reverse=True)))) if hidden else None
         self.requests = 0
         self.mismatches: list[str] = []
 
@@ -106,11 +128,20 @@ class ScriptedModels(LoopbackServer):
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
-        body = json.loads(await request.read())
+        raw = await request.read()
+        answer = self._answered(json.loads(raw))
+        if isinstance(answer, web.Response):
+            return self.remember(request, raw, answer)
+        whole = b"".join(answer)
+        self.exchanges.append(Exchange(request.method, request.raw_path, raw, 200, whole))
+        return await _stream(request, answer)
+
+    def _answered(self, body: dict[str, Any]) -> web.Response | list[bytes]:
+        """A whole reply, or the events of a stream."""
         messages = body["messages"]
         key = bench.model_key(body["model"])
         task = bench.task_of_prompt().get(messages[0]["content"])
-        if task is None and not self._strict:
+        if task is None and (self._hidden or not self._strict):
             task = closest_task(messages[0]["content"])
         if key is None or task is None:
             return _model_error(404, f"nothing recorded for model {body['model']!r} and this prompt")
@@ -118,12 +149,16 @@ class ScriptedModels(LoopbackServer):
         turn = sum(message["role"] == "assistant" for message in messages)
         if faults := self._faults.get((task, turn)):
             return _model_error(faults.popleft(), "scripted fault")
-        if self._strict and (difference := _difference(messages, row.messages[: 2 * turn + 1])):
+        names: dict[str, str] = {}
+        recorded = row.messages[: 2 * turn + 1]
+        if self._strict and (difference := _difference(messages, recorded, self._hidden, names)):
             self.mismatches.append(f"{key} {task} turn {turn}: {difference}")
             return _model_error(409, f"not the recorded path: {difference}")
         if turn > len(row.turns) or (turn == len(row.turns) and not row.ends_empty):
             return _model_error(409, f"not the recorded path: it has {len(row.turns)} turns")
         text = row.turns[turn].reply if turn < len(row.turns) else ""
+        for value, name in names.items():
+            text = text.replace(value, name)
         completion = {
             "id": f"chatcmpl-{key}-{task}-{turn}",
             "created": 1786214400 + turn,
@@ -133,7 +168,7 @@ class ScriptedModels(LoopbackServer):
         usage = _usage(messages, text)
         if body.get("stream"):
             with_usage = (body.get("stream_options") or {}).get("include_usage", False)
-            return await _stream(request, completion, text, finish, usage if with_usage else None)
+            return _events(completion, text, finish, usage if with_usage else None)
         message = {"role": "assistant", "content": text or None, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
         return web.json_response({**completion, "object": "chat.completion", "choices": [choice], "usage": usage})
@@ -158,9 +193,12 @@ class ScriptedFhir(LoopbackServer):
         return [web.route("*", "/fhir{resource:.*}", self._answer)]
 
     async def _answer(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        return self.remember(request, body, self._answered(request, body))
+
+    def _answered(self, request: web.Request, body: bytes) -> web.Response:
         place = request.headers.get("x-replay-row", "")
         self.requests.append((request.method, request.raw_path, place))
-        body = await request.read()
         try:
             _, key, task, number = place.split("-")
             turn = bench.row(key, task).turns[int(number)]
@@ -209,13 +247,30 @@ def make_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     return context, certificate_file
 
 
-def _difference(sent: list[dict[str, Any]], recorded: list[dict[str, str]]) -> str:
+def _difference(
+    sent: list[dict[str, Any]], recorded: list[dict[str, str]], hidden: re.Pattern[str] | None, names: dict[str, str]
+) -> str:
+    """Empty if there is none. Fills `names` with the pseudonym of each hidden value."""
     if len(sent) != len(recorded):
         return f"{len(sent)} messages instead of {len(recorded)}"
     for number, (one, other) in enumerate(zip(sent, recorded, strict=True)):
-        if (one["role"], one["content"]) != (other["role"], other["content"]):
+        is_same = one["role"] == other["role"] and _is_masked(one["content"], other["content"], hidden, names)
+        if not is_same:
             return f"message {number} is not the recorded one"
     return ""
+
+
+def _is_masked(sent: str, recorded: str, hidden: re.Pattern[str] | None, names: dict[str, str]) -> bool:
+    """Whether `sent` is `recorded` with one name of its own for each hidden value."""
+    if hidden is None:
+        return sent == recorded
+    between = map(re.escape, hidden.split(recorded))
+    found = re.fullmatch(f"({TOKEN.pattern})".join(between), sent)
+    if found is None:
+        return False
+    pairs = list(zip(hidden.findall(recorded), found.groups(), strict=True))
+    names.update(pairs)
+    return all(names[value] == name for value, name in pairs) and len(set(names.values())) == len(names)
 
 
 def _shared(one: str, other: str) -> int:
@@ -244,21 +299,25 @@ def _model_error(status: int, message: str) -> web.Response:
     return web.json_response({"error": error}, status=status, headers=headers)
 
 
-async def _stream(
-    request: web.Request, completion: dict[str, Any], text: str, finish: str, usage: dict[str, int] | None
-) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
-    await response.prepare(request)
+def _events(completion: dict[str, Any], text: str, finish: str, usage: dict[str, int] | None) -> list[bytes]:
     pieces = [text[at : at + CHUNK_CHARACTERS] for at in range(0, len(text), CHUNK_CHARACTERS)]
     deltas: list[tuple[dict[str, Any], str | None]] = [({"role": "assistant", "content": ""}, None)]
     deltas += [({"content": piece}, None) for piece in pieces]
     deltas.append(({}, finish))
+    events = []
     for delta, reason in deltas:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        await response.write(_sse({**completion, "object": "chat.completion.chunk", "choices": [choice]}))
+        events.append(_sse({**completion, "object": "chat.completion.chunk", "choices": [choice]}))
     if usage is not None:
-        await response.write(_sse({**completion, "object": "chat.completion.chunk", "choices": [], "usage": usage}))
-    await response.write(b"data: [DONE]\n\n")
+        events.append(_sse({**completion, "object": "chat.completion.chunk", "choices": [], "usage": usage}))
+    return [*events, b"data: [DONE]\n\n"]
+
+
+async def _stream(request: web.Request, events: list[bytes]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+    await response.prepare(request)
+    for event in events:
+        await response.write(event)
     await response.write_eof()
     return response
 

@@ -118,6 +118,11 @@ def through_proxy(task: str) -> bool:
     return tasks().index(task) // 2 % 2 == 1
 
 
+def over_tls(task: str) -> bool:
+    """Half of the tasks that go through the proxy door can do so over TLS, the others without."""
+    return tasks().index(task) // 4 % 2 == 0
+
+
 def _row(key: str, raw: dict[str, Any]) -> Row:
     grade = raw["grade"] or {}
     return Row(
