@@ -41,8 +41,8 @@ class Section:
     """What a wire format read out of this section, so that it is read once."""
     searched: bool = False
     """Personal data in it has been looked for and masked."""
-    replaced: bool = False
-    """Something else is sent in its place; not taken over by later bodies."""
+    original: Section | None = None
+    """Set where something else is sent in its place: the section as the client sent it, for later bodies."""
 
     @classmethod
     def of(cls, raw: bytes) -> Section:
@@ -66,8 +66,7 @@ class Section:
         self.span = None
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """A section and where it stands in the client's body."""
 
     start: int
@@ -125,7 +124,8 @@ class Layout:
         """Send `sent` as the value of a present key. Its old section may be shared, so it gets a new one."""
         placed = self.fields[key]
         if placed.section.sent != sent:
-            section = Section(placed.section.raw, placed.section.canonical, read_json(sent)[1], sent, replaced=True)
+            was = placed.section.original or placed.section
+            section = Section(was.raw, was.canonical, read_json(sent)[1], sent, original=was)
             self.fields[key] = Placed(placed.start, placed.end, section)
 
     def sections(self) -> Iterator[Section]:
@@ -253,7 +253,7 @@ _LIST = Section(b"", b"", (), b"")
 
 def _section(raw: bytes, key: str, previous: Layout | None) -> Section:
     known = previous.section(key) if previous is not None else None
-    return known if known is not None and known.raw == raw and not known.replaced else Section.of(raw)
+    return (known.original or known) if known is not None and known.raw == raw else Section.of(raw)
 
 
 def _head(previous: Layout) -> dict[str, Placed]:
@@ -262,8 +262,7 @@ def _head(previous: Layout) -> dict[str, Placed]:
     for key, placed in previous.fields.items():
         if key == previous.list_key:
             break
-        section = placed.section if not placed.section.replaced else Section.of(placed.section.raw)
-        head[key] = Placed(placed.start, placed.end, section)
+        head[key] = Placed(placed.start, placed.end, placed.section.original or placed.section)
     return head
 
 
@@ -279,4 +278,6 @@ def _common_items(body: bytes, previous: Layout) -> int:
         else:
             high = probe - 1
         probe = high if high - low <= 2 else (low + high + 1) // 2
+    while low and body[ends[low - 1] - 1] not in b'"}]':
+        low -= 1  # where a number ends, only what comes after it can say
     return low

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -28,8 +27,7 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """A member of an object: `key_start` is where its key's quote stands, `start` to `end` is its value."""
 
     key_start: int
@@ -37,8 +35,7 @@ class Member:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(msgspec.Struct, frozen=True):
     """Replace `start` to `end` of a text by `replacement`."""
 
     start: int
@@ -73,11 +70,14 @@ def members(data: bytes, start: int = 0, end: int | None = None) -> dict[str, Me
     found: dict[str, Member] = {}
     at = _opening(text, b"{")
     for value in raw.values():
-        # dict order is that of first appearance; a repeated key breaks the walk, as its value is the last one's
+        # dict order is that of first appearance; of a repeated key the decoder gives the last value, which is not
+        # the one that stands here, or leaves a member over at the end
         match = _MEMBER.match(text, at)
         if match is None or bool(match[1]) != bool(found):
             raise FormatError("a key stands twice in one JSON object")
         at = match.end() + len(value)
+        if text[match.end() : at] != bytes(value):
+            raise FormatError("a key stands twice in one JSON object")
         found[_string.decode(match[2])] = Member(start + match.start(2), start + match.end(), start + at)
     if len(found) != len(raw) or found.keys() != raw.keys() or _OBJECT_END.fullmatch(text, at) is None:
         raise FormatError("a key stands twice in one JSON object")
@@ -152,8 +152,7 @@ def removal(data: bytes, spans: list[tuple[int, int]], drop: set[int]) -> list[E
     return edits
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(msgspec.Struct, frozen=True):
     """A string value: `start` to `end` between its quotes, still escaped. `key` is the nearest key above it."""
 
     key: str
