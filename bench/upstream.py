@@ -18,6 +18,7 @@ import uvloop
 _MODEL = re.compile(rb'"model":"bench(?:-n(\d+)-i(\d+))?"')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TEXT = "The agent reads a file, calls a tool with arguments and waits for its output before it goes on. " * 13
+_PROSE_WORDS = _TEXT.split()
 
 
 def whole_reply() -> bytes:
@@ -36,10 +37,10 @@ def whole_reply() -> bytes:
 
 
 def chunk(number: int, count: int) -> bytes:
-    text = f"word{number} t={time.monotonic_ns()} "
+    text = f"word {_PROSE_WORDS[number % len(_PROSE_WORDS)]} "
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": "stop" if number == count - 1 else None}
     data = json.dumps(
-        {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": "bench", "choices": [choice]}
+        {"id": f"t={time.monotonic_ns()} ", "object": "chat.completion.chunk", "created": 1, "model": "bench", "choices": [choice]}
     )
     frame = f"data: {data}\n\n".encode()
     return b"%x\r\n%b\r\n" % (len(frame), frame)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Headers = tuple[tuple[str, str], ...]
 """Names as they came, in order; repeated names stay repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestArrived:
+class RequestArrived(Struct, frozen=True):
     """The whole request. `headers` are without those that concern only this hop or ironcage itself."""
 
     headers: Headers
@@ -19,22 +19,19 @@ class RequestArrived:
     at_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Detected:
+class Detected(Struct, frozen=True):
     """The texts that the exchange asked about are in the redactor's memory now."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionFailed:
+class DetectionFailed(Struct, frozen=True):
     """A detector could not finish: the exchange refuses."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyBegan:
+class ReplyBegan(Struct, frozen=True):
     status: int
     headers: Headers
     at_s: float
@@ -42,19 +39,16 @@ class ReplyBegan:
     """Content-Length, if the upstream gave one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyPart:
+class ReplyPart(Struct, frozen=True):
     data: bytes
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyEnded:
+class ReplyEnded(Struct, frozen=True):
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamFailed:
+class UpstreamFailed(Struct, frozen=True):
     """The upstream broke: refused the connection, stalled past its time-out, or reset (before or in its reply)."""
 
     kind: Literal["unreachable", "timeout", "reset"]
@@ -62,18 +56,15 @@ class UpstreamFailed:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ClientLeft:
+class ClientLeft(Struct, frozen=True):
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class CommitFailed:
+class CommitFailed(Struct, frozen=True):
     at_s: float
 
 

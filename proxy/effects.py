@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxy.arrivals import Headers
 from trajectory.record import Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class Detect:
+class Detect(Struct, frozen=True):
     """Look for personal data in these (text, JSON key) pairs; answer with Detected or DetectionFailed."""
 
     texts: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(Struct, frozen=True):
     """Send the request on; answer with ReplyBegan and what follows, or UpstreamFailed."""
 
     upstream: str
@@ -26,24 +24,20 @@ class Forward:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BeginReply:
+class BeginReply(Struct, frozen=True):
     status: int
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class SendPart:
+class SendPart(Struct, frozen=True):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EndReply:
+class EndReply(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Respond:
+class Respond(Struct, frozen=True):
     """A whole reply at once; nothing was sent before it."""
 
     status: int
@@ -51,20 +45,17 @@ class Respond:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """Write the attempt down; answer with Committed once it is durable, or CommitFailed."""
 
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class StopUpstream:
+class StopUpstream(Struct, frozen=True):
     """Close the exchange with the upstream: nothing more of its reply is wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class BreakConnection:
+class BreakConnection(Struct, frozen=True):
     """Cut the client's connection so that it cannot take what it got for a whole reply."""
 
 

@@ -83,6 +83,7 @@ class Gateway:
     _runners: list[web.ServerRunner] = field(default_factory=list)
     _leftovers: set[asyncio.Task[None]] = field(default_factory=set)
     _under_way: dict[str, int] = field(default_factory=dict)
+    _busy: int = 0
     _awaiting_quiet: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
 
     async def listen(self, host: str, port: int, *, door: Door = "base_url") -> int:
@@ -114,6 +115,10 @@ class Gateway:
         while self._leftovers:
             await asyncio.wait(self._leftovers)
 
+    def busy(self) -> int:
+        """How many exchanges are under way."""
+        return self._busy
+
     async def quiet(self, session: str) -> None:
         """Return once no exchange of `session` is under way, and all of it that is to be recorded is."""
         while self._under_way.get(session):
@@ -122,6 +127,7 @@ class Gateway:
             await waiter
 
     def _one_less(self, session: str) -> None:
+        self._busy -= 1
         left = self._under_way[session] - 1
         if left:
             self._under_way[session] = left
@@ -161,6 +167,7 @@ class Gateway:
         live = _Live(exchange, request, destination, began_s)
         session = destination.session or ""
         self._under_way[session] = self._under_way.get(session, 0) + 1
+        self._busy += 1
         try:
             return await self._served(live, body)
         finally:
@@ -263,7 +270,7 @@ class Gateway:
             reply = await self._ask(live, forward)
             live.upstream = reply
             await self._drive(live, ReplyBegan(reply.status, reply.headers, self._at(live), reply.length))
-            async for data in reply.parts():
+            while data := await reply.next_part():
                 await self._drive(live, ReplyPart(data, self._at(live)))
                 if not live.wants_upstream or live.exchange.state is State.DONE:
                     return
@@ -306,6 +313,7 @@ class Gateway:
         if effects:
             session = live.destination.session or ""
             self._under_way[session] = self._under_way.get(session, 0) + 1
+            self._busy += 1
             task = asyncio.get_running_loop().create_task(self._perform_all(live, effects))
             self._leftovers.add(task)
             task.add_done_callback(self._leftovers.discard)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from policies.verdict import Refuse
 from proxy.wire.layout import Layout, Section
@@ -15,8 +17,7 @@ Lookup = Callable[[str], str | None]
 """From a pseudonym to the value it stands for in this session; None for any other text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a request asks of a model, apart from its messages."""
 
     model: str
@@ -59,14 +60,13 @@ class ReplyRead:
     restored: int = 0
 
 
-@dataclass(slots=True)
-class StreamStep:
+class StreamStep(Struct):
     """What became of one part of a stream. `send` may flow at once; `last` must wait until the step is recorded."""
 
     send: bytes = b""
     last: bytes = b""
     failed: bool = False
-    refused: list[Refuse] = field(default_factory=list)
+    refused: list[Refuse] = []
 
 
 class StreamReader(Protocol):

@@ -9,63 +9,87 @@ import re
 
 from trajectory.errors import FormatError
 
-_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
+# A blank line: two line ends in a row, each CRLF, LF or CR, where a CRLF is never taken for two.
+_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+_FIELD = re.compile(rb"(?:event|id|retry|data)(?::|\Z)")
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 
 class Framer:
-    """Cuts a stream, however it is chunked, into whole frames. Raises FormatError for a frame without end."""
+    """Cuts a stream, however it is chunked, into whole frames. Raises FormatError for a frame without end.
+
+    Each byte is looked at a bounded number of times, however small the parts are that it comes in.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._size = 0
 
     def feed(self, part: bytes) -> list[bytes]:
-        data = self._rest + part if self._rest else part
-        if data.count(b"\n\n") == 1 and data.endswith(b"\n\n") and b"\r" not in data:
-            self._rest = b""
-            return [data]
+        if not self._rest and part.endswith(b"\n\n") and part.count(b"\n\n") == 1 and b"\r" not in part:
+            return [part]  # the common case: one event, one part
+        # a blank line may have begun in the bytes before: it ends within three of its first
+        tail = b"".join(self._rest[-3:])[-3:] if self._rest else b""
+        window = tail + part
+        if _END.search(window) is None:
+            return self._held(part)
+        data = b"".join((*self._rest, part))
+        self._rest, self._size = [], 0
         frames: list[bytes] = []
         at = 0
-        for match in _END.finditer(data):
-            if match.end() == len(data) and match[0] == b"\r\r":
-                break  # perhaps the first half of \r\r\n
+        for match in _END.finditer(data, max(0, len(data) - len(window))):
+            if match.end() == len(data) and data.endswith(b"\r"):
+                break  # perhaps the first half of \r\n
             frames.append(data[at : match.end()])
             at = match.end()
-        self._rest = data[at:]
-        if len(self._rest) > MAX_FRAME_BYTES:
-            raise FormatError(f"a server-sent event is longer than {MAX_FRAME_BYTES} bytes")
+        self._held(data[at:])
         return frames
 
     def rest(self) -> bytes:
         """What is left without a blank line at its end; the stream ended there."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest, self._size = b"".join(self._rest), [], 0
         return rest
+
+    def _held(self, part: bytes) -> list[bytes]:
+        if part:
+            self._rest.append(part)
+            self._size += len(part)
+        if self._size > MAX_FRAME_BYTES:
+            raise FormatError(f"a server-sent event is longer than {MAX_FRAME_BYTES} bytes")
+        return []
 
 
 def data_of(frame: bytes) -> bytes:
-    """The data lines of a frame joined by newlines; empty for comments and fields that carry no data."""
-    if frame.startswith(b"data: ") and frame.count(b"\n") == 2 and b"\r" not in frame:
+    """The data lines of a frame joined by newlines; empty for comments and fields that carry no data.
+
+    Raises FormatError for lines that are neither a field nor a comment, and for what a careless reader could take
+    for a data line: to that reader it would be one, and nobody would have judged it.
+    """
+    if frame.startswith(b"data: ") and frame.endswith(b"\n\n") and frame.count(b"\n") == 2 and b"\r" not in frame:
         return frame[6:-2]
-    return b"\n".join(
-        line[6:] if line.startswith(b"data: ") else line[5:]
-        for line in _LINE.split(frame.removeprefix(b"\xef\xbb\xbf"))
-        if line.startswith(b"data:")
-    )
+    found: list[bytes] = []
+    for line in _LINE.split(frame.removeprefix(_BOM)):
+        if line.startswith(b"data:"):
+            found.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        elif line and (b"data:" in line or not (line.startswith(b":") or _FIELD.match(line))):
+            raise FormatError("a line of the event stream is neither a field nor a comment")
+    return b"\n".join(found)
 
 
 def with_data(frame: bytes, data: bytes) -> bytes:
     """`frame` with its data replaced; other lines and the line ends stay. `data` must not hold a line end."""
     ends = _LINE.findall(frame)
-    lines = _LINE.split(frame)
     out: list[bytes] = []
     placed = False
-    for index, line in enumerate(lines):
+    for index, line in enumerate(_LINE.split(frame)):
         end = ends[index] if index < len(ends) else b""
-        if not line.removeprefix(b"\xef\xbb\xbf").startswith(b"data:"):
+        mark = _BOM if line.startswith(_BOM) else b""
+        if not line.removeprefix(_BOM).startswith(b"data:"):
             out += (line, end)
         elif not placed:
-            out += (b"data: ", data, end)
+            out += (mark, b"data: ", data, end)
             placed = True
     return b"".join(out)
 
