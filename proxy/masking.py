@@ -26,9 +26,10 @@ _NOT_CONTENT = STRUCTURAL_KEYS | _BINARY_KEYS
 _MAX_DEPTH = 3
 
 
-def is_content(key: str, text: str) -> bool:
+def is_content(key: str, text: str, *, has_structure: bool = True) -> bool:
     """Whether a string value may hold a person's words: not structure, and not bytes in base64."""
-    return bool(text) and key not in _NOT_CONTENT and not text.startswith("data:")
+    without = _NOT_CONTENT if has_structure else _BINARY_KEYS
+    return bool(text) and key not in without and not text.startswith("data:")
 
 
 def unknown_texts(sections: Iterable[Section], redactor: Redactor) -> tuple[tuple[str, str], ...]:
@@ -48,14 +49,20 @@ def needs_mask(texts: Texts, detector: Detector, vault: Vault) -> bool:
     return any(is_content(key, text) and mask_text(text, detector, vault, key=key) for key, text in texts)
 
 
-def mask_json(raw: bytes, detector: Detector, vault: Vault) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-    """`raw` with each string value masked, and the (kind, value) pairs that stood there, in order."""
+def mask_json(
+    raw: bytes, detector: Detector, vault: Vault, *, has_structure: bool = True
+) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    """`raw` with each string value masked, and the (kind, value) pairs that stood there, in order.
+
+    Without `has_structure` the structural keys are keys like any other: a tool's `id` may be a patient's.
+    """
     edits: list[Edit] = []
     issued: list[tuple[str, str]] = []
     for leaf in string_leaves(raw):
         inside = raw[leaf.start : leaf.end]
         text = unescaped(inside)
-        replaced = mask_text(text, detector, vault, key=leaf.key) if is_content(leaf.key, text) else []
+        is_judged = is_content(leaf.key, text, has_structure=has_structure)
+        replaced = mask_text(text, detector, vault, key=leaf.key) if is_judged else []
         if not replaced:
             continue
         offsets = raw_offsets(inside, text)
@@ -91,7 +98,7 @@ def mask_recorded(data: bytes, detector: Detector, vault: Vault) -> bytes:
         return f"[{len(data)} bytes that are not text: not recorded while redaction is on]".encode()
     if text.lstrip()[:1] in ("{", "["):
         try:
-            return mask_json(data, detector, vault)[0]
+            return mask_json(data, detector, vault, has_structure=False)[0]
         except (FormatError, ValueError, IndexError):
             pass  # it only looked like JSON
     return mask_plain(text, detector, vault).encode()
@@ -120,15 +127,17 @@ def _nested(text: str, detector: Detector, vault: Vault, depth: int) -> list[tup
     return found
 
 
-def content_texts(texts: Texts, depth: int = 0) -> Iterator[tuple[str, str]]:
+def content_texts(texts: Texts, depth: int = 0, *, has_structure: bool = True) -> Iterator[tuple[str, str]]:
     """(text, key) of content, and of strings in JSON inside it."""
     for key, text in texts:
-        if not is_content(key, text):
+        if not is_content(key, text, has_structure=has_structure):
             continue
         yield text, key
         if depth < _MAX_DEPTH and text.lstrip()[:1] in ("{", "["):
             try:
-                yield from content_texts(read_json(text.encode("utf-8", "surrogatepass"))[1], depth + 1)
+                yield from content_texts(
+                    read_json(text.encode("utf-8", "surrogatepass"))[1], depth + 1, has_structure=has_structure
+                )
             except FormatError:
                 continue
 
@@ -141,7 +150,7 @@ def texts_of(data: bytes) -> tuple[tuple[str, str], ...]:
         return ()
     if text.lstrip()[:1] in ("{", "["):
         try:
-            return tuple(content_texts(read_json(data)[1]))
+            return tuple(content_texts(read_json(data)[1], has_structure=False))
         except FormatError:
             pass
     return ((text, ""),) if text else ()

@@ -136,13 +136,18 @@ class ScriptedModels(LoopbackServer):
         self.exchanges.append(Exchange(request.method, request.raw_path, raw, 200, whole))
         return await _stream(request, answer)
 
+    def _task_of(self, prompt: str) -> str | None:
+        if self._hidden is not None:
+            tasks = bench.task_of_prompt().items()
+            return next((task for recorded, task in tasks if _is_masked(prompt, recorded, self._hidden, {})), None)
+        found = bench.task_of_prompt().get(prompt)
+        return found if found or self._strict else closest_task(prompt)
+
     def _answered(self, body: dict[str, Any]) -> web.Response | list[bytes]:
         """A whole reply, or the events of a stream."""
         messages = body["messages"]
         key = bench.model_key(body["model"])
-        task = bench.task_of_prompt().get(messages[0]["content"])
-        if task is None and (self._hidden or not self._strict):
-            task = closest_task(messages[0]["content"])
+        task = self._task_of(messages[0]["content"])
         if key is None or task is None:
             return _model_error(404, f"nothing recorded for model {body['model']!r} and this prompt")
         row = bench.row(key, task)
