@@ -271,7 +271,9 @@ class Exchange:
             final = self.operation.final_message(refused.message)
             if final is not None:
                 return self._answer(final, refused.code)
-        return self._answer(self.operation.error(400, refused.code, refused.message), refused.code)
+        return self._answer(
+            self.operation.error(self.operation.refusal_status, refused.code, refused.message), refused.code
+        )
 
     def _upstream_error(self, status: int, code: str, message: str) -> list[Effect]:
         self._end = "failed"
@@ -336,7 +338,7 @@ class Exchange:
             event = self.operation.error_event("recording_unavailable", message)
             ending: list[Effect] = [BreakConnection()] if event is None else [SendPart(event), EndReply()]
             return [StopUpstream(), *ending]
-        rendered = self.operation.error(400, "recording_unavailable", message)
+        rendered = self.operation.error(self.operation.refusal_status, "recording_unavailable", message)
         headers = (("Content-Type", rendered.content_type), ("x-ironcage-refusal", "recording_unavailable"))
         return [Respond(rendered.status, (*headers, ("x-should-retry", "false")), rendered.body)]
 

@@ -17,12 +17,10 @@ from proxy.redactor import Redactor
 from proxy.refused_operation import RefusedOperation
 from proxy.routing import Destination, Router, target_of
 from proxy.settings import Upstream
-from proxy.wire.openai_chat import OpenAIChat
+from proxy.wire.choose import WIRES
 from trajectory.clock import Clock, Entropy
 from trajectory.ids import checked_name, new_id, trajectory_id
 from trajectory.record import Attempt, Door, VerdictNote
-
-_CHAT = OpenAIChat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,9 @@ class Hall:
         if destination.refused is not None:
             return RefusedOperation(route, memory, matched_by)
         if route.kind == "model":
-            return ModelOperation(route, _CHAT, self.memories, memory, named, self.redactor, swap, matched_by)
+            return ModelOperation(
+                route, WIRES[route.wire], self.memories, memory, named, self.redactor, swap, matched_by
+            )
         return HttpOperation(route, self.memories, memory, named, self.redactor, matched_by)
 
     def _stray(self, address: str) -> str:
@@ -137,7 +137,7 @@ class Hall:
         upstream = self.router.upstream(swap.upstream)
         route = destination.route
         rest = route.path.removeprefix(self.router.upstream(route.upstream).path)
-        path = upstream.path + rest
+        path = WIRES[route.wire].path_with_model(upstream.path + rest, swap.model)
         changed = Route(route.kind, route.wire, swap.upstream, upstream.host, route.method, path)
         origin = upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
         return Destination(changed, origin, destination.session, destination.known_as)

@@ -39,6 +39,7 @@ class HttpOperation:
     streamed: bool = False
     tools: tuple[ToolDefinition, ...] = ()
     sent: Body = ()
+    refusal_status: int = 400
     _body: bytes = b""
     _reply: list[bytes] = field(default_factory=list)
     _reply_bytes: int = 0

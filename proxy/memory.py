@@ -110,6 +110,8 @@ class Memories:
     def answered(self, memory: TrajectoryMemory, reply: Reply, issued: tuple[ToolCall, ...]) -> None:
         """`reply` is the client's view of the answer; `issued` are all calls that the model proposed in it."""
         memory.answer = reply
+        if reply.id:
+            self._by_call[reply.id] = memory.id
         for call in issued:
             for key in (call.id, _proposal(call.name, call.arguments)):
                 if key:

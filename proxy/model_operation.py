@@ -209,7 +209,11 @@ class ModelOperation:
         text = restore(reply.text, lookup) if lookup is not None else reply.text
         # the client knows the values, and a refused call only as text
         calls = reply.calls if not self._refused() else ()
-        self.memories.answered(self.memory, Reply(text, calls, reply.finish), issued=reply.calls)
+        self.memories.answered(self.memory, Reply(text, calls, reply.finish, id=reply.id), issued=reply.calls)
+
+    @property
+    def refusal_status(self) -> int:
+        return self.wire.refusal_status
 
     def error(self, status: int, code: str, message: str) -> Rendered:
         return self.wire.error(status, code, message)
@@ -231,7 +235,7 @@ class ModelOperation:
         return candidates[0] if candidates else None
 
     def _correlated(self, layout: Layout, similar: TrajectoryMemory | None) -> TrajectoryMemory:
-        found = self.memories.by_call(self.wire.call_ids(layout))
+        found = self.memories.by_call(self.wire.links(layout))
         if found is not None:
             self.matched_by = "tool_call_id"
             return found
@@ -298,7 +302,7 @@ def _masked(reply: Reply, redactor: Redactor, vault: Vault) -> Reply:
         ToolCall(c.id, c.name, mask_plain(c.arguments, redactor, vault, key="arguments")) for c in reply.calls
     )
     text = mask_plain(reply.text, redactor, vault, key="content")
-    return Reply(text, calls, reply.finish, reply.usage, reply.model)
+    return Reply(text, calls, reply.finish, reply.usage, reply.model, reply.id)
 
 
 def _body(data: bytes) -> Body:

@@ -111,6 +111,9 @@ class Operation(Protocol):
     def settled(self, *, delivered: bool) -> None:
         """The attempt is over; remember what the next request of this trajectory builds on."""
 
+    @property
+    def refusal_status(self) -> int: ...
+
     def error(self, status: int, code: str, message: str) -> Rendered: ...
 
     def error_event(self, code: str, message: str) -> bytes | None:

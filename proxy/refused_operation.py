@@ -28,6 +28,7 @@ class RefusedOperation:
     streamed: bool = False
     tools: tuple[ToolDefinition, ...] = ()
     sent: Body = ()
+    refusal_status: int = 400
 
     def read(self, request: RequestArrived) -> None: ...
 

@@ -15,11 +15,10 @@ from urllib.parse import unquote, urlsplit
 from policies.verdict import Refuse
 from proxy.operation import Route
 from proxy.settings import Upstream
+from proxy.wire.choose import is_harmless, wire_of
 from trajectory.errors import ClientError
 from trajectory.ids import checked_name
 
-_CHAT = re.compile(r"/chat/completions$")
-_MODELS = re.compile(r"/models(/[^/]+)?$")
 # Segments that a server may resolve away, plain or encoded: what is judged must be where the request arrives.
 _DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)|\\|%5c|%00", re.IGNORECASE)
 
@@ -102,9 +101,9 @@ class Router:
         if upstream.kind == "tool":
             tool = _tool_name(name, upstream, method, rest)
             route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
-        elif method == "POST" and _CHAT.search(rest):
-            route = Route("model", "openai.chat", name, upstream.host, method, asked)
-        elif (method == "GET" and _MODELS.search(rest)) or f"{method} {rest}" in upstream.allow_paths:
+        elif (wire := wire_of(method, rest)) is not None:
+            route = Route("model", wire, name, upstream.host, method, asked)
+        elif is_harmless(method, rest) or f"{method} {rest}" in upstream.allow_paths:
             route = Route("web", "http", name, upstream.host, method, asked)
         else:
             return _refused(

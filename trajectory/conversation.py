@@ -85,13 +85,17 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One assistant turn. `finish` is None where the stream ended without saying why."""
+    """One assistant turn. `finish` is None where the stream ended without saying why.
+
+    `id` is the provider's id of the reply, which a later request may continue.
+    """
 
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
     finish: Finish | None = None
     usage: Usage | None = None
     model: str | None = None
+    id: str | None = None
 
     @property
     def is_empty(self) -> bool:

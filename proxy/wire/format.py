@@ -91,6 +91,8 @@ class Wire(Protocol):
     name: str
     list_key: str
     """The key of the request's conversation list."""
+    refusal_status: int
+    """The status that stops this format's clients best: 400, and 403 on Anthropic's (clients.md, section 3)."""
 
     def read_request(self, layout: Layout, path: str) -> Asked:
         """Raises FormatError where the request cannot be judged."""
@@ -116,5 +118,10 @@ class Wire(Protocol):
     def final_message(self, text: str, model: str, streamed: bool) -> Rendered:
         """A well-formed, successful reply whose text says that policy ended the run."""
 
-    def call_ids(self, layout: Layout) -> list[str]:
-        """Ids of the tool calls that the request's new messages answer: the strongest link to a session."""
+    def links(self, layout: Layout) -> list[str]:
+        """Ids that the request's new part refers to: tool calls that it answers, replies that it continues. The
+        strongest link to a session.
+        """
+
+    def path_with_model(self, path: str, model: str) -> str:
+        """`path`, with its model replaced where the format names the model there."""

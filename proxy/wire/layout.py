@@ -100,6 +100,8 @@ class Layout:
     items: list[Placed]
     kept: int
     """How many leading items were taken over from the previous body."""
+    is_listed: bool = True
+    """There is an array under `list_key`; otherwise (absent, or a string where a format allows one) no items."""
     dropped: set[str] = field(default_factory=set)
     added: dict[str, bytes] = field(default_factory=dict)
 
@@ -131,7 +133,10 @@ class Layout:
     def sections(self) -> Iterator[Section]:
         """All that is sent: items and other fields."""
         yield from (p.section for p in self.items)
-        yield from (p.section for k, p in self.fields.items() if k != self.list_key and k not in self.dropped)
+        yield from (p.section for k, p in self.fields.items() if not self._is_list(k) and k not in self.dropped)
+
+    def _is_list(self, key: str) -> bool:
+        return self.is_listed and key == self.list_key
 
     def unsearched(self) -> list[Section]:
         """What this body brought: new items, and fields that differ from the previous body's."""
@@ -142,7 +147,7 @@ class Layout:
         h = hashlib.blake2b("\n".join(context).encode("utf-8", "surrogatepass"), digest_size=16)
         for key in sorted(self.fields):
             h.update(b"\0" + key.encode("utf-8", "surrogatepass") + b"\0")
-            if key == self.list_key:
+            if self._is_list(key):
                 h.update(b"".join(p.section.canonical for p in self.items))
             else:
                 h.update(self.fields[key].section.canonical)
@@ -166,7 +171,7 @@ class Layout:
                 between = between.lstrip(b" \t\r\n,")
                 strip_comma = False
             gap.append(between)
-            if key == self.list_key:
+            if self._is_list(key):
                 at = self._items(placed, pieces, gap)
             else:
                 _add(placed.section, pieces, gap)
@@ -213,7 +218,7 @@ _PLACEHOLDER = b"0"
 def read_layout(body: bytes, list_key: str, previous: Layout | None = None) -> Layout:
     """Lay `body` out, taking over what it shares with `previous`.
 
-    Raises FormatError: not one JSON object, a key twice anywhere, no array under `list_key`, invalid UTF-8.
+    Raises FormatError: not one JSON object, a key twice anywhere, invalid UTF-8.
     """
     kept = _common_items(body, previous) if previous is not None else 0
     if previous is None or kept == 0:
@@ -230,22 +235,21 @@ def read_layout(body: bytes, list_key: str, previous: Layout | None = None) -> L
         head = _head(previous)
         if any(key in head for key in found if key != list_key):
             raise FormatError("a key stands twice in one JSON object")
-    if list_key not in found:
-        raise FormatError(f"there is no {list_key!r} in the body")
-    whole = found[list_key]
-    spans = elements(text, whole.start, whole.end)
+    whole = found.get(list_key)
+    is_listed = whole is not None and text[whole.start] == 0x5B
+    spans = elements(text, whole.start, whole.end) if whole is not None and is_listed else []
     items = list(previous.items[:kept]) if previous is not None and kept else []
     for start, end in spans[1 if kept else 0 :]:
         items.append(Placed(start + shift, end + shift, Section.of(text[start:end])))
     fields = dict(head)
     for key, member in found.items():
-        if key == list_key:
+        if is_listed and key == list_key:
             start = previous.fields[key].start if previous is not None and kept else member.start
             fields[key] = Placed(start, member.end + shift, _LIST)
         else:
             raw = text[member.start : member.end]
             fields[key] = Placed(member.start + shift, member.end + shift, _section(raw, key, previous))
-    return Layout(body, list_key, fields, items, kept)
+    return Layout(body, list_key, fields, items, kept, is_listed)
 
 
 _LIST = Section(b"", b"", (), b"")

@@ -48,8 +48,11 @@ _ROLES: dict[str, Role] = {
 class OpenAIChat:
     name = "openai.chat"
     list_key = "messages"
+    refusal_status = 400
 
     def read_request(self, layout: Layout, path: str) -> Asked:
+        if not layout.is_listed:
+            raise FormatError("'messages' must be an array")
         model = layout.value("model")
         if not isinstance(model, str):
             raise FormatError("'model' must be a string")
@@ -65,7 +68,7 @@ class OpenAIChat:
     def read_message(self, section: Section) -> Message:
         return _message(section.value())
 
-    def call_ids(self, layout: Layout) -> list[str]:
+    def links(self, layout: Layout) -> list[str]:
         ids: list[str] = []
         for item in layout.items[layout.kept :]:
             message = item.section.value()
@@ -93,6 +96,9 @@ class OpenAIChat:
         layout.put("model", model)
         for key, value in parameters.items():
             layout.put(key, value)
+
+    def path_with_model(self, path: str, model: str) -> str:
+        return path
 
     def read_reply(self, body: bytes, judge: ReplyJudge) -> ReplyRead:
         try:

@@ -28,7 +28,7 @@ class Framer:
         self._size = 0
 
     def feed(self, part: bytes) -> list[bytes]:
-        if not self._rest and part.endswith(b"\n\n") and part.count(b"\n\n") == 1 and b"\r" not in part:
+        if not self._rest and part.find(b"\n\n") == len(part) - 2 >= 0 and b"\r" not in part:
             return [part]  # the common case: one event, one part
         # a blank line may have begun in the bytes before: it ends within three of its first
         tail = b"".join(self._rest[-3:])[-3:] if self._rest else b""

@@ -129,7 +129,7 @@ def test_spelling_does_not_change_the_digest_and_a_value_does(data: st.DataObjec
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"[]", b"null", b"{}", b'{"model":"x"}', b'{"messages":{}}', b'{"messages":null}', b'{"messages":[]',
+        b"", b"[]", b"null", b'{"messages":[]',
         b'{"messages":[]} x', b'{"messages":[{"a":1,"a":1}]}', b'{"messages":[[{"a":{"b":1,"b":2}}]]}',
         b'{"messages":[],"x":{"a":1,"a":1}}', b'{"messages":["\xff"]}', b'{"messages":[],"a":1,"a":1}',
         b'{"messages":["\\ud800"]}',
