@@ -16,11 +16,15 @@ from typer.core import TyperGroup
 from ironcage import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("ironcage.commands.init", "Write a first configuration, found from the environment."),
     "serve": ("ironcage.commands.serve", "Run the proxy and the console."),
     "run": ("ironcage.commands.run", "Run an agent behind the proxy."),
     "trajectories": ("ironcage.commands.trajectories", "Look at, label, move and delete what was recorded."),
+    "policy": ("ironcage.commands.policy", "Check the limits, say what they mean, try others on what was recorded."),
+    "profile": ("ironcage.commands.profile", "Measure limits from the record and suggest a constraints file."),
     "tasks": ("ironcage.commands.tasks", "Turn recorded trajectories into tasks that can be re-run."),
     "bakeoff": ("ironcage.commands.bakeoff", "Re-run tasks on other models under the same limits, and compare."),
+    "doctor": ("ironcage.commands.doctor", "Check this machine, the configuration and the store."),
 }
 """Name -> module whose `app` it is, and the line that stands in the list of commands."""
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from trajectory.errors import OperatorError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -22,7 +26,7 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, err: bool = False) -> None:
     """Columns whose cells are all numbers stand to the right. Piped output is not cut to a width."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
@@ -30,9 +34,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*("-" if cell is None else str(cell) for cell in row))
-    console = Console()
+    console = Console(stderr=err)
     if not console.is_terminal:
-        console = Console(width=400)
+        console = Console(width=400, stderr=err)
     console.print(table)
 
 
@@ -43,3 +47,22 @@ def when(unix_s: float) -> str:
 def _plain(value: object) -> object:
     dump = getattr(value, "model_dump", None)
     return dump(mode="json") if dump is not None else str(value)
+
+
+def written_new(file: Path, text: str, *, replace: bool = False) -> None:
+    """Write `text` to `file`, whole or not at all. Raises OperatorError if it is there, unless `replace` says so."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with draft.open("x", encoding="utf-8") as written:
+            written.write(text)
+        try:
+            if replace:
+                draft.replace(file)
+            else:
+                file.hardlink_to(draft)  # fails if it is there, also if it came a moment ago
+        finally:
+            draft.unlink(missing_ok=True)
+    except FileExistsError:
+        raise OperatorError(f"{file} is there already", hint="name another file, or replace it with --force") from None
+    except OSError as e:
+        raise OperatorError(f"cannot write {file}: {e.strerror}", hint="name a file that can be written") from None

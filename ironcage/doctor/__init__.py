@@ -1,0 +1,1 @@
+"""Whether ironcage can work here: each check says what it found and what to do."""

@@ -1,0 +1,140 @@
+"""What other constraints would have said of recorded trajectories: their events, judged again by the same engine.
+
+Each event is judged as it was recorded. After the first new refusal a real agent would have gone another way, so what
+follows it is a hint, not a prediction. Memory, CPU and wall time are the cage's: they are not judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from policies.building import build_rules
+from policies.constraints import Constraints
+from policies.engine import Engine
+from policies.memory_ledger import MemoryLedger
+from policies.settings import PolicySettings
+from policies.verdict import DropTools, Refuse, Verdict
+from trajectory.events import AttemptEnded, BytesMoved, CallProposed, ModelAsked, ToolAsked
+from trajectory.trajectory import AttemptView, OutcomeLabel, Step, Trajectory
+
+JUDGED = ("tool_not_allowed", "egress_host_refused", "egress_budget_exhausted", "retry_budget_exhausted")
+"""Codes of the rules that constraints make; refusals for other reasons would be the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A refusal that was and would not be, or the other way round. `step` counts from 0, as `trajectories show`."""
+
+    step: int
+    attempt: str
+    code: str
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudged:
+    trajectory: str
+    task: str | None
+    label: OutcomeLabel | None
+    refused: tuple[Change, ...]
+    """Would be refused, and was not."""
+    passed: tuple[Change, ...]
+    """Was refused, and would not be."""
+    no_longer_offered: tuple[str, ...]
+
+    @property
+    def breaks_a_pass(self) -> bool:
+        return self.label == "passed" and bool(self.refused)
+
+
+def rejudge(
+    trajectory: Trajectory, constraints: Constraints, policies: PolicySettings, configured_hosts: Collection[str]
+) -> Rejudged:
+    """Hosts that were upstreams when it was recorded count as configured. Raises OperatorError as build_rules does."""
+    recorded_hosts = [step.host for step in trajectory.steps if step.kind in ("model", "tool")]
+    hosts = list(dict.fromkeys([*configured_hosts, *recorded_hosts]))
+    engine = Engine(build_rules(constraints, policies, hosts), MemoryLedger())
+    refused: list[Change] = []
+    passed: list[Change] = []
+    dropped: dict[str, None] = {}
+    for step, view in _in_order(trajectory.steps):
+        now, offered_less = _judged(engine, trajectory.id, step, view, policies)
+        was = _was(step, view)
+        known = {(change.code, change.subject) for change in was}
+        refused += [change for change in now if (change.code, change.subject) not in known]
+        again = {(change.code, change.subject) for change in now}
+        passed += [change for change in was if (change.code, change.subject) not in again]
+        dropped |= dict.fromkeys(sorted(offered_less - _dropped_then(view)))
+    return Rejudged(trajectory.id, trajectory.task, trajectory.label, tuple(refused), tuple(passed), tuple(dropped))
+
+
+def _in_order(steps: Sequence[Step]) -> Iterator[tuple[Step, AttemptView]]:
+    """By start: attempts of several operations may have been under way at once."""
+    pairs = [(step, view) for step in steps for view in step.attempts]
+    yield from sorted(pairs, key=lambda pair: (pair[1].started_at, pair[1].number, pair[1].id))
+
+
+def _judged(
+    engine: Engine, trajectory: str, step: Step, view: AttemptView, policies: PolicySettings
+) -> tuple[list[Change], frozenset[str]]:
+    """The refusals of one attempt, and the tools that would not be offered."""
+    verdict = engine.judge(_asked(trajectory, step, view))
+    dropped = verdict.names if isinstance(verdict, DropTools) else frozenset()
+    if not isinstance(verdict, Refuse):
+        verdict = engine.judge(BytesMoved(trajectory, step.host, sent=view.request_bytes))
+    if isinstance(verdict, Refuse):
+        engine.settle(AttemptEnded(trajectory, step.digest, "refused"))
+        return [_change(step, view, verdict)], dropped
+    changes: list[Change] = []
+    verdicts: list[Verdict] = [engine.judge(BytesMoved(trajectory, step.host, received=view.reply_bytes))]
+    if view.answer is not None and not isinstance(verdicts[0], Refuse):
+        calls = {call.name: call.id for call in view.answer.calls}
+        verdicts += [engine.judge(CallProposed(trajectory, name, call_id)) for name, call_id in calls.items()]
+    changes += [_change(step, view, verdict) for verdict in verdicts if isinstance(verdict, Refuse)]
+    cut = isinstance(verdicts[0], Refuse)
+    # an attempt that was refused then, and would go through, is taken to end well: how it would have is not known
+    end = "refused" if cut else "complete" if view.end == "refused" else view.end
+    engine.settle(AttemptEnded(trajectory, step.digest, end))
+    return changes, dropped
+
+
+def _asked(trajectory: str, step: Step, view: AttemptView) -> ModelAsked | ToolAsked:
+    if step.kind == "model":
+        return ModelAsked(
+            trajectory=trajectory,
+            upstream=step.upstream,
+            host=step.host,
+            model=step.model or "",
+            digest=step.digest,
+            body_bytes=view.request_bytes,
+            tools=tuple(tool.name for tool in step.tools),
+        )
+    tool = view.tool
+    return ToolAsked(
+        trajectory=trajectory,
+        upstream=step.upstream if step.kind == "tool" else None,
+        host=step.host,
+        tool=tool.name if tool is not None else "",
+        digest=step.digest,
+        body_bytes=view.request_bytes,
+        arguments=tool.arguments if tool is not None else "",
+    )
+
+
+def _was(step: Step, view: AttemptView) -> list[Change]:
+    return [
+        Change(step.index, view.id, note.code, note.subject, note.message)
+        for note in view.verdicts
+        if note.action in ("refuse", "cut") and note.code in JUDGED
+    ]
+
+
+def _dropped_then(view: AttemptView) -> frozenset[str]:
+    names = [n for note in view.verdicts if note.code == "tool_not_allowed" for n in note.subject.split(", ")]
+    return frozenset(names)
+
+
+def _change(step: Step, view: AttemptView, verdict: Refuse) -> Change:
+    return Change(step.index, view.id, verdict.code, verdict.subject, verdict.message)
