@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from policies.redaction.pseudonyms import Vault
-from policies.redaction.restore import restore
 from policies.verdict import DropTools
 from proxy.arrivals import ReplyBegan, RequestArrived, header
 from proxy.masking import (
@@ -25,8 +24,9 @@ from proxy.memory import Memories, TrajectoryMemory, continues
 from proxy.operation import Recorded, Route, Swap
 from proxy.redactor import Redactor
 from proxy.wire.format import Asked, Rendered, ReplyJudge, StreamReader, StreamStep, Wire
-from proxy.wire.layout import Layout, read_layout
+from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.spans import Texts
+from proxy.wire.stream_texts import texts_of_stream
 from trajectory.conversation import Reply, ToolCall, ToolDefinition
 from trajectory.errors import FormatError
 from trajectory.events import ModelAsked
@@ -53,13 +53,15 @@ class ModelOperation:
     _layout: Layout | None = None
     _asked: Asked | None = None
     _counts: Counter[str] = field(default_factory=Counter)
+    _fresh: list[Section] = field(default_factory=list)
+    _edited: bool = False
     _is_read: bool = True
     _reader: StreamReader | None = None
     _reply: Reply | None = None
     _upstream: list[bytes] = field(default_factory=list)
     _client: list[bytes] | None = None
     _restored: int = 0
-    _refused_whole: bool = False
+    _client_reply: Reply | None = None
     _reply_texts: Texts = ()
     _judge: ReplyJudge | None = None
 
@@ -76,6 +78,7 @@ class ModelOperation:
             self._reissue(layout, self.redactor)
         if self.swap is not None:
             self.wire.set_model(layout, self.swap.model, self.swap.parameters)
+            self._edited = True
         self._layout = layout
         self.model = self.swap.model if self.swap is not None else self._asked.model
         self.streamed = self._asked.streamed
@@ -97,13 +100,15 @@ class ModelOperation:
         )
 
     def apply(self, verdict: DropTools) -> None:
+        self._edited = True
         if self._layout is not None:
             self.wire.drop_tools(self._layout, verdict.names)
 
     def texts(self) -> tuple[tuple[str, str], ...]:
         if self._layout is None or self.redactor is None:
             return ()
-        return unknown_texts(self._layout.unsearched(), self.redactor)
+        self._fresh = self._layout.unsearched()
+        return unknown_texts(self._fresh, self.redactor)
 
     def seal(self) -> bytes:
         layout = self._layout
@@ -111,7 +116,8 @@ class ModelOperation:
             raise RuntimeError("sealed before it was read")
         if self.redactor is not None:
             vault = self._vault(self.redactor)
-            for section in layout.unsearched():
+            # what a verdict replaced or added since is new, too
+            for section in self._fresh if not self._edited else layout.unsearched():
                 mask_section(section, self.redactor, vault)
                 self._counts.update(kind for kind, _ in section.issued)
         self.sent = layout.assembled()
@@ -143,7 +149,7 @@ class ModelOperation:
         self._reply = read.reply
         self._reply_texts = read.texts
         self._restored = read.restored
-        self._refused_whole = bool(read.refused)
+        self._client_reply = read.client_reply
         if read.client is not body:
             self._client = [read.client]
         return read.client
@@ -159,10 +165,10 @@ class ModelOperation:
 
     @property
     def is_finished(self) -> bool:
-        """Seen: the terminator, or a finish reason (some servers send no terminator)."""
+        """Seen: the terminator, or a finish reason (some servers send no terminator); and no error."""
         if self._reader is None:
             return True
-        return self._reader.ended or self._reader.reply().finish is not None
+        return not self._reader.failed and (self._reader.ended or self._reader.reply().finish is not None)
 
     def record_texts(self) -> tuple[tuple[str, str], ...]:
         redactor = self.redactor
@@ -170,8 +176,9 @@ class ModelOperation:
             return ()
         if not self._is_read:
             return tuple(pair for pair in texts_of(b"".join(self._upstream)) if not redactor.knows(*pair))
-        texts = self._reply_texts if self._reader is None else _reply_texts(self._reader.reply())
-        return tuple(pair for pair in content_texts(texts) if not redactor.knows(*pair))
+        if self._reader is not None:
+            self._reply_texts = _stream_texts(b"".join(self._upstream), self._reader.reply())
+        return tuple(pair for pair in content_texts(self._reply_texts) if not redactor.knows(*pair))
 
     def recorded(self) -> Recorded:
         upstream = b"".join(self._upstream)
@@ -205,11 +212,8 @@ class ModelOperation:
         reply = self.answer()
         if not delivered or reply is None:
             return
-        lookup = self._judge.lookup if self._judge is not None else None
-        text = restore(reply.text, lookup) if lookup is not None else reply.text
-        # the client knows the values, and a refused call only as text
-        calls = reply.calls if not self._refused() else ()
-        self.memories.answered(self.memory, Reply(text, calls, reply.finish, id=reply.id), issued=reply.calls)
+        shown = self._reader.client_reply() if self._reader is not None else self._client_reply
+        self.memories.answered(self.memory, replace(shown, id=reply.id) if shown is not None else reply)
 
     @property
     def refusal_status(self) -> int:
@@ -268,9 +272,6 @@ class ModelOperation:
         self._client += [step.send, step.last]
         return step
 
-    def _refused(self) -> bool:
-        return bool(self._reader.refused if self._reader is not None else self._refused_whole)
-
     def _is_edited(self) -> bool:
         return self._reader is None or self._reader.edited
 
@@ -282,8 +283,7 @@ class ModelOperation:
         reply = self.answer()
         if not self._is_read:
             return Recorded(_body(mask_recorded(upstream, redactor, vault)))
-        texts = self._reply_texts if self._reader is None else _reply_texts(self._reader.reply())
-        if reply is None or not needs_mask(texts, redactor, vault):
+        if reply is None or not needs_mask(self._reply_texts, redactor, vault):
             return Recorded(_body(upstream), answer=reply)
         masked = _masked(reply, redactor, vault)
         if self._reader is None:
@@ -292,9 +292,13 @@ class ModelOperation:
         return Recorded(_body(msgspec.json.encode(masked)), answer=masked, note=note)
 
 
-def _reply_texts(reply: Reply) -> Texts:
-    """Of a streamed reply, under the keys that its texts would have in a whole one."""
-    return (("content", reply.text), *(("arguments", call.arguments) for call in reply.calls))
+def _stream_texts(stream: bytes, reply: Reply) -> Texts:
+    """What was understood of a stream, and what else it holds. A stream that broke off is searched as far as it goes."""
+    understood = (("content", reply.text), *(("arguments", call.arguments) for call in reply.calls))
+    try:
+        return (*understood, *texts_of_stream(stream))
+    except FormatError:
+        return (*understood, ("", stream.decode("utf-8", "replace")))
 
 
 def _masked(reply: Reply, redactor: Redactor, vault: Vault) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ class Upstream(BaseModel):
             raise ValueError("should hold no query, fragment or user name")
         return value.rstrip("/")
 
-    @property
+    @cached_property
     def host(self) -> str:
         """host, and the port where it is not the scheme's own."""
         parts = urlsplit(self.base_url)
@@ -58,11 +59,11 @@ class Upstream(BaseModel):
         name = f"[{name}]" if ":" in name else name
         return name if parts.port in (None, 443 if parts.scheme == "https" else 80) else f"{name}:{parts.port}"
 
-    @property
+    @cached_property
     def origin(self) -> tuple[str, str, int]:
         parts = urlsplit(self.base_url)
         return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
-    @property
+    @cached_property
     def path(self) -> str:
         return urlsplit(self.base_url).path

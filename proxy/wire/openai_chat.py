@@ -35,6 +35,7 @@ from trajectory.errors import FormatError
 
 _completion = msgspec.json.Decoder(Completion)
 _TOOL_KEYS = ("tools", "functions")
+_NEEDS_TOOLS = {"tools": ("tool_choice", "parallel_tool_calls"), "functions": ("function_call",)}
 _ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -82,11 +83,13 @@ class OpenAIChat:
             if section is None:
                 continue
             drop = {i for i, tool in enumerate(_definitions(section)) if tool.name in names}
+            if not drop:
+                continue
             spans = elements(section.raw)
             if len(drop) == len(spans):
                 # an empty list is refused by the API, and so are these where there are no tools
-                layout.dropped.update({key, "tool_choice", "parallel_tool_calls"} & layout.fields.keys())
-            elif drop:
+                layout.dropped.update({key, *_NEEDS_TOOLS[key]} & layout.fields.keys())
+            else:
                 layout.replace(key, apply_edits(section.raw, removal(section.raw, spans, drop)))
         choice = layout.value("tool_choice")
         if isinstance(choice, dict) and choice.get("type") == "allowed_tools" and "tool_choice" not in layout.dropped:
@@ -116,8 +119,10 @@ class OpenAIChat:
         if refused:
             read.client = _without_calls(body, refused)
             read.refused = tuple(refused.values())
-        if judge.lookup is not None:
+        if judge.lookup is not None and b"PII_" in body:
             read.client, read.restored = _restored(read.client, judge.lookup)
+        if read.client is not body:
+            read.client_reply = _reply(_completion.decode(read.client))
         return read
 
     def stream(self, judge: ReplyJudge) -> ChatStream:
@@ -171,14 +176,17 @@ def _definitions(section: Section | None) -> tuple[ToolDefinition, ...]:
 def _definition(tool: object) -> ToolDefinition:
     if not isinstance(tool, dict):
         raise FormatError("a tool must be an object")
-    inner = tool.get("function") or tool.get("custom") or tool
+    kind = tool.get("type", "function")
+    if not isinstance(kind, str):
+        raise FormatError("a tool's type must be a string")
+    if kind not in ("function", "custom"):
+        return ToolDefinition(kind)  # run by the provider: its type is its name on an allowlist
+    if "function" in tool and "custom" in tool:
+        raise FormatError("a tool is both a function and a custom tool")
+    inner = tool.get(kind, tool)
     name = inner.get("name") if isinstance(inner, dict) else None
     if not isinstance(name, str):
-        # a provider-run tool has no name of its own: its type is its name on an allowlist
-        name = tool.get("type")
-        if not isinstance(name, str):
-            raise FormatError("a tool has neither a name nor a type")
-        return ToolDefinition(name)
+        raise FormatError("a tool has no name")
     schema = msgspec.json.encode(inner.get("parameters") or {}).decode()
     return ToolDefinition(name, str(inner.get("description") or ""), schema)
 
@@ -224,7 +232,7 @@ def _without_calls(body: bytes, refused: dict[tuple[int, int], Refuse]) -> bytes
         listed = message.get("tool_calls")
         spans = elements(body, listed.start, listed.end) if listed and body[listed.start] == 0x5B else []
         drop = {i for i in verdicts if i < len(spans)}
-        notice = "\n".join(v.message for v in verdicts.values())
+        notice = "\n\n".join(v.message for v in verdicts.values())
         if listed and drop:
             if len(drop) == len(spans):
                 edits.append(Edit(listed.start, listed.end, b"null"))
@@ -240,7 +248,7 @@ def _without_calls(body: bytes, refused: dict[tuple[int, int], Refuse]) -> bytes
             edits.append(Edit(content.start, content.end, _content_with(body[content.start : content.end], notice)))
         if len(verdicts) == len(spans) + (1 if legacy and body[legacy.start] == 0x7B else 0):
             reason = span_at(body, ["choices", choice, "finish_reason"])
-            if reason is not None:
+            if reason is not None and finish_of(decoded(body[reason.start : reason.end])) == "tool_call":
                 edits.append(Edit(reason.start, reason.end, b'"stop"'))
     return apply_edits(body, edits)
 
@@ -314,7 +322,9 @@ def _parts(content: object) -> tuple[Part, ...]:
 
 def _calls(raw: dict[str, Any]) -> tuple[ToolCall, ...]:
     calls: list[ToolCall] = []
-    for call in raw.get("tool_calls") or ():
+    legacy = raw.get("function_call")
+    listed = raw.get("tool_calls")
+    for call in (*(listed if isinstance(listed, list) else ()), *([{"function": legacy}] if legacy else ())):
         inner = (call.get("function") or call.get("custom")) if isinstance(call, dict) else None
         if isinstance(inner, dict):
             arguments = inner.get("arguments", inner.get("input", ""))
