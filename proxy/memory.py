@@ -13,7 +13,7 @@ import msgspec
 
 from policies.redaction.pseudonyms import Vault
 from proxy.wire.layout import Layout
-from trajectory.conversation import Message, Reply, ToolCall
+from trajectory.conversation import Message, Reply
 
 _MAX_TRAJECTORIES = 20_000
 _MAX_BODY_BYTES = 128 * 1024 * 1024
@@ -107,12 +107,12 @@ class Memories:
         while self._body_bytes > _MAX_BODY_BYTES and len(self._by_id) > 1:
             self._forget_oldest()
 
-    def answered(self, memory: TrajectoryMemory, reply: Reply, issued: tuple[ToolCall, ...]) -> None:
-        """`reply` is the client's view of the answer; `issued` are all calls that the model proposed in it."""
+    def answered(self, memory: TrajectoryMemory, reply: Reply) -> None:
+        """`reply` is the client's view of the answer."""
         memory.answer = reply
         if reply.id:
             self._by_call[reply.id] = memory.id
-        for call in issued:
+        for call in reply.calls:
             for key in (call.id, _proposal(call.name, call.arguments)):
                 if key:
                     self._by_call[key] = memory.id

@@ -293,7 +293,7 @@ class ModelOperation:
 
 
 def _stream_texts(stream: bytes, reply: Reply) -> Texts:
-    """What was understood of a stream, and what else it holds. A stream that broke off is searched as far as it goes."""
+    """What was understood of a stream, and what else it holds; a stream that broke off is searched as it stands."""
     understood = (("content", reply.text), *(("arguments", call.arguments) for call in reply.calls))
     try:
         return (*understood, *texts_of_stream(stream))

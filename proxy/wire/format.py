@@ -50,12 +50,14 @@ class ReplyJudge(Protocol):
 class ReplyRead:
     """A reply as understood. `text`, `calls` in `reply` are the upstream's own view, refused calls included.
 
-    `client` is what the client gets; the upstream's bytes themselves where nothing was edited.
+    `client` is what the client gets; the upstream's bytes themselves where nothing was edited. `client_reply` is
+    what the client understands of it (values restored, refused calls as text); None where that is `reply`.
     """
 
     reply: Reply
     client: bytes
     texts: Texts = ()
+    client_reply: Reply | None = None
     refused: tuple[Refuse, ...] = ()
     restored: int = 0
 
@@ -65,8 +67,6 @@ class StreamStep(Struct):
 
     send: bytes = b""
     last: bytes = b""
-    failed: bool = False
-    refused: list[Refuse] = []
 
 
 class StreamReader(Protocol):
@@ -77,6 +77,8 @@ class StreamReader(Protocol):
     restored: int
     ended: bool
     """The format's own terminator was seen."""
+    failed: bool
+    """The stream itself told of an error."""
 
     def feed(self, part: bytes) -> StreamStep:
         """Raises FormatError when the stream cannot be understood; nothing unjudged has been let out then."""
@@ -84,7 +86,11 @@ class StreamReader(Protocol):
     def end(self) -> StreamStep:
         """The upstream ended its reply: let out what was held only for lack of more."""
 
-    def reply(self) -> Reply: ...
+    def reply(self) -> Reply:
+        """As the upstream gave it, refused calls included."""
+
+    def client_reply(self) -> Reply:
+        """As the client understands it: values restored, refused calls as text."""
 
 
 class Wire(Protocol):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from trajectory.conversation import Finish, ToolCall, Usage
+from trajectory.errors import FormatError
 
 _FINISH: dict[str, Finish] = {
     "stop": "end",
@@ -61,6 +62,9 @@ class Call(msgspec.Struct):
 
     @property
     def inner(self) -> Function:
+        """Raises FormatError for a call that is two things at once: readers would differ about which."""
+        if self.function is not None and self.custom is not None:
+            raise FormatError("a tool call is both a function and a custom tool")
         return self.function or self.custom or Function()
 
 
@@ -103,8 +107,9 @@ class Completion(msgspec.Struct):
 
 
 class ChunkChoice(msgspec.Struct):
-    index: int = 0
+    index: int | None = 0
     delta: Turn | None = None
+    message: Turn | None = None
     finish_reason: Any = None
 
 
