@@ -29,9 +29,9 @@ class Api:
         return [
             web.get("/api/trajectories", answering(self._trajectories)),
             web.get("/api/trajectories/{trajectory:.+}", answering(self._trajectory)),
-            web.get("/api/attempts/{attempt}/{side}", answering(self._body)),
+            web.get("/api/attempts/{attempt:.+}/{side}", answering(self._body)),
             web.get("/api/bakeoffs", answering(self._bakeoffs)),
-            web.get("/api/bakeoffs/{bakeoff}", answering(self._scorecard)),
+            web.get("/api/bakeoffs/{bakeoff:.+}", answering(self._scorecard)),
             web.get("/metrics", answering(self._scraped)),
         ]
 

@@ -44,9 +44,9 @@ class Pages:
             web.get("/", self._home),
             web.get("/trajectories", answering(self._trajectories)),
             web.get("/trajectories/{trajectory:.+}", answering(self._trajectory)),
-            web.get("/attempts/{attempt}/{side}", answering(self._body)),
+            web.get("/attempts/{attempt:.+}/{side}", answering(self._body)),
             web.get("/bakeoffs", answering(self._bakeoffs)),
-            web.get("/bakeoffs/{bakeoff}", answering(self._report)),
+            web.get("/bakeoffs/{bakeoff:.+}", answering(self._report)),
             web.get("/assets/console.css", self._css),
         ]
 
