@@ -64,13 +64,15 @@ class Framer:
 def data_of(frame: bytes) -> bytes:
     """The data lines of a frame joined by newlines; empty for comments and fields that carry no data.
 
-    Raises FormatError for lines that are neither a field nor a comment, and for what a careless reader could take
+    A data line counts also with white space before it, where the standard ignores it: some readers do not. Raises
+    FormatError for lines that are neither a field nor a comment, and for whatever else a careless reader could take
     for a data line: to that reader it would be one, and nobody would have judged it.
     """
     if frame.startswith(b"data: ") and frame.endswith(b"\n\n") and frame.count(b"\n") == 2 and b"\r" not in frame:
         return frame[6:-2]
     found: list[bytes] = []
-    for line in _LINE.split(frame.removeprefix(_BOM)):
+    for raw in _LINE.split(frame.removeprefix(_BOM)):
+        line = raw.lstrip(b" \t")
         if line.startswith(b"data:"):
             found.append(line[6:] if line.startswith(b"data: ") else line[5:])
         elif line and (b"data:" in line or not (line.startswith(b":") or _FIELD.match(line))):
@@ -86,7 +88,7 @@ def with_data(frame: bytes, data: bytes) -> bytes:
     for index, line in enumerate(_LINE.split(frame)):
         end = ends[index] if index < len(ends) else b""
         mark = _BOM if line.startswith(_BOM) else b""
-        if not line.removeprefix(_BOM).startswith(b"data:"):
+        if not line.removeprefix(_BOM).lstrip(b" \t").startswith(b"data:"):
             out += (line, end)
         elif not placed:
             out += (mark, b"data: ", data, end)

@@ -111,6 +111,7 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         (b"data\n\n", b""),
         (b"retry: 10\n\n", b""),
         (b"data: a", b"a"),
+        (b" data: a\n\n", b"a"),  # ignored by the standard, read by some
     ],
 )
 def test_data_of_a_frame_is_what_the_standard_says(frame: bytes, data: bytes) -> None:
@@ -121,7 +122,6 @@ def test_data_of_a_frame_is_what_the_standard_says(frame: bytes, data: bytes) ->
     "frame",
     [
         b'{"choices":[]}\n\n',
-        b' data: {"choices":[]}\n\n',
         b': x\x0bdata: {"choices":[]}\n\n',
         b"event: x\x85data: y\n\n",
         b"dat\n\n",

@@ -1,0 +1,37 @@
+"""A judge of replies that refuses some tool names and knows some pseudonyms."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from policies.verdict import Refuse
+from proxy.wire.format import Lookup, StreamReader
+
+TOKEN = "PII_EMAIL_BCDFGHJKMN"
+VALUE = 'bob"é\\@example.org'  # needs escapes at each level of JSON
+
+
+class Judge:
+    def __init__(self, refused: Collection[str] = (), values: Mapping[str, str] | None = None) -> None:
+        self._refused = refused
+        self.lookup: Lookup | None = values.get if values is not None else None
+        self.asked: list[tuple[str, str]] = []
+
+    def call(self, name: str, call_id: str) -> Refuse | None:
+        self.asked.append((name, call_id))
+        return Refuse("tool_not_allowed", "tools", notice(name), name) if name in self._refused else None
+
+
+def notice(name: str) -> str:
+    return f'The tool "{name}" is not allowed.'
+
+
+def restoring(refused: Collection[str] = ()) -> Judge:
+    return Judge(refused, {TOKEN: VALUE})
+
+
+def streamed(reader: StreamReader, parts: list[bytes]) -> bytes:
+    """All that the client would get."""
+    out = b"".join(step.send + step.last for step in map(reader.feed, parts))
+    end = reader.end()
+    return out + end.send + end.last
