@@ -6,8 +6,8 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from ironcage.reach import build_store, ca_folder
 from ironcage.settings import Loaded, address
 from policies.building import build_rules
 from policies.engine import Engine
@@ -15,9 +15,10 @@ from policies.memory_ledger import MemoryLedger
 from policies.redaction.detect import build_detector
 from policies.redaction.key import load_or_create_key
 from policies.redaction.pseudonyms import Pseudonyms
-from proxy.environment import UpstreamAddress, child_environment
+from proxy.environment import UpstreamAddress, vendor_of
 from proxy.gateway import Gateway
 from proxy.hall import Hall
+from proxy.headers import key_header
 from proxy.intercept.door import InterceptDoor
 from proxy.redactor import Redactor
 from proxy.routing import Router
@@ -26,17 +27,11 @@ from proxy.upstream import UpstreamClient, ca_context
 from trajectory.clock import SYSTEM_CLOCK, seeded_entropy
 from trajectory.errors import OperatorError
 from trajectory.recorder import Recorder
-from trajectory.sql.opening import open_store
 from trajectory.store import Store
-
 
 # How long an exchange that is not alone may wait to be written down together with others: less than a model needs
 # for a token, and it halves what recording costs under load (docs/benchmarks.md).
 _COMPANY_S = 0.003
-
-
-def build_store(loaded: Loaded) -> Store:
-    return open_store(loaded.store_url, durability=loaded.settings.recording.durability)
 
 
 def build_redactor(loaded: Loaded) -> Redactor | None:
@@ -70,8 +65,8 @@ def build_hall(loaded: Loaded, *, default_upstream: str | None = None) -> Hall:
     )
 
 
-def _keys(upstreams: Mapping[str, Upstream]) -> dict[str, str]:
-    keys: dict[str, str] = {}
+def _keys(upstreams: Mapping[str, Upstream]) -> dict[str, tuple[str, str]]:
+    keys: dict[str, tuple[str, str]] = {}
     for name, upstream in upstreams.items():
         if upstream.api_key_env is not None:
             key = os.environ.get(upstream.api_key_env)
@@ -80,8 +75,12 @@ def _keys(upstreams: Mapping[str, Upstream]) -> dict[str, str]:
                     f"upstreams.{name}.api_key_env: {upstream.api_key_env} is not set",
                     hint="export it, or remove the setting",
                 )
-            keys[name] = key
+            keys[name] = key_header(key, vendor_of(name, _address(upstream)))
     return keys
+
+
+def _address(upstream: Upstream) -> UpstreamAddress:
+    return UpstreamAddress(upstream.base_url, upstream.kind, upstream.wire)
 
 
 def _with_paths(upstream: Upstream, loaded: Loaded) -> Upstream:
@@ -169,27 +168,6 @@ def open_doors(loaded: Loaded, *, store: Store | None = None, default_upstream: 
         keys=_keys(settings.upstreams),
     )
     return Doors(loaded, store, hall, recorder, client, gateway)
-
-
-def ca_folder(loaded: Loaded) -> Path:
-    return loaded.path(loaded.settings.state_dir) / "ca"
-
-
-def agent_environment(
-    loaded: Loaded, *, data_url: str, proxy_url: str | None, session: str, inherited: Mapping[str, str]
-) -> dict[str, str]:
-    """The variables with which an agent finds the doors."""
-    folder = ca_folder(loaded).resolve()
-    return child_environment(
-        data_url=data_url,
-        session=session,
-        upstreams={n: UpstreamAddress(u.base_url, u.kind, u.wire) for n, u in loaded.settings.upstreams.items()},
-        proxy_url=proxy_url,
-        ca_file=folder / "ca.pem",
-        ca_bundle=folder / "ca-bundle.pem",
-        access_token=loaded.settings.access_token or "x",
-        inherited=inherited,
-    )
 
 
 def _reachable(host: str) -> str:

@@ -99,13 +99,14 @@ def _chosen(upstreams: Mapping[str, UpstreamAddress]) -> dict[str, Vendor]:
     """At most one upstream for each vendor."""
     by_vendor: dict[Vendor, str] = {}
     for name, upstream in upstreams.items():
-        vendor = _vendor(name, upstream)
+        vendor = vendor_of(name, upstream)
         if vendor is not None and (vendor not in by_vendor or _NAMES.get(name) == vendor):
             by_vendor[vendor] = name
     return {name: vendor for vendor, name in by_vendor.items()}
 
 
-def _vendor(name: str, upstream: UpstreamAddress) -> Vendor | None:
+def vendor_of(name: str, upstream: UpstreamAddress) -> Vendor | None:
+    """Whose API a model upstream speaks, in the order that stands above; None if nothing tells."""
     if upstream.kind != "model":
         return None
     wire = upstream.wire.replace("-", "_").partition("_")[0]  # openai_chat, anthropic_messages, ...

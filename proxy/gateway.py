@@ -78,8 +78,8 @@ class Gateway:
     max_body_bytes: int = 64 * 1024 * 1024
     access_token: str | None = None
     hop_secret: str = ""
-    keys: Mapping[str, str] = field(default_factory=dict)
-    """Keys by upstream that the proxy holds in place of the agents."""
+    keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By upstream: the header with the key that the proxy holds in place of the agents."""
     _runners: list[web.ServerRunner] = field(default_factory=list)
     _leftovers: set[asyncio.Task[None]] = field(default_factory=set)
     _under_way: dict[str, int] = field(default_factory=dict)

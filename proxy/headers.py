@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from proxy.arrivals import Headers
+from proxy.environment import Vendor
 
 _ONE_HOP = frozenset(
     {
@@ -42,7 +43,17 @@ def returned(headers: Headers, *, whole: bool = False) -> list[tuple[str, str]]:
     return [(k, v) for k, v in headers if k.lower() not in _ONE_HOP and not (whole and k.lower() == "content-length")]
 
 
-def with_key(headers: Headers, key: str) -> Headers:
-    """`headers` with the proxy's own key in place of whatever credential the agent sent."""
-    kept = tuple((k, v) for k, v in headers if k.lower() not in ("authorization", "api-key", "x-api-key"))
-    return (*kept, ("Authorization", f"Bearer {key}"))
+_CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
+# Vendors whose API takes a key of its own under another header than Authorization.
+_KEY_HEADERS: dict[Vendor, str] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+
+
+def key_header(key: str, vendor: Vendor | None) -> tuple[str, str]:
+    """The header that carries `key` to an upstream of `vendor`; a bearer token where nothing else is known."""
+    name = _KEY_HEADERS.get(vendor) if vendor is not None else None
+    return (name, key) if name is not None else ("Authorization", f"Bearer {key}")
+
+
+def with_key(headers: Headers, key: tuple[str, str]) -> Headers:
+    """`headers` with the proxy's own `key_header` in place of whatever credential the agent sent."""
+    return (*((k, v) for k, v in headers if k.lower() not in _CREDENTIALS), key)
