@@ -61,7 +61,6 @@ def build_hall(loaded: Loaded, *, default_upstream: str | None = None) -> Hall:
         clock=SYSTEM_CLOCK,
         entropy=seeded_entropy(int.from_bytes(os.urandom(16))),  # ids must be unique, not secret; cheap matters
         redactor=build_redactor(loaded),
-        on_exhausted=settings.policies.retries.on_exhausted,
     )
 
 
@@ -157,7 +156,7 @@ def open_doors(loaded: Loaded, *, store: Store | None = None, default_upstream: 
     hall = build_hall(loaded, default_upstream=default_upstream)
     store = store or build_store(loaded)
     client = UpstreamClient()
-    recorder = Recorder(store, max_delay_s=_COMPANY_S, company=lambda: gateway.busy())
+    recorder = Recorder(store, max_delay_s=_COMPANY_S, company=lambda: gateway.busy())  # noqa: PLW0108 - made below
     gateway = Gateway(
         hall,
         recorder,

@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ironcage.assembly import Doors, agent_environment, ca_folder
+from ironcage.assembly import Doors
+from ironcage.reach import agent_environment, ca_folder
 from proxy.masking import mask_plain
 from proxy.operation import Swap
 from proxy.upstream import Patience
@@ -19,10 +20,9 @@ from trajectory.runs import Candidate, KillCause, Limits
 from trajectory.store import Store
 from trajectory.trajectory import Launch
 
-_HARD_BUDGETS: dict[str, KillCause] = {
-    "egress_budget_exhausted": "egress_budget",
-    "retry_budget_exhausted": "retry_budget",
-}
+# A spent egress budget ends a run: nothing more can reach it. A spent retry budget does not, just as in production:
+# the agent gets its refusal and may still finish.
+_HARD_BUDGETS: dict[str, KillCause] = {"egress_budget_exhausted": "egress_budget"}
 
 
 class BakeoffHouse:

@@ -22,8 +22,10 @@ def find_cautions(
     refused: Sequence[RefusedRun],
 ) -> tuple[Caution, ...]:
     found = [*_flips(candidates, rankings), *_rests_on_faults(pairs), *_fingerprints(bakeoff, refused)]
-    expected = len(bakeoff.tasks) * bakeoff.trials
+    planned = len(bakeoff.tasks) * bakeoff.trials
     for row in candidates:
+        # recorded production was not planned: there is what there is, at best one recording of each task
+        expected = len(bakeoff.tasks) if row.candidate.name == bakeoff.reference else planned
         found.extend(_of_candidate(row, [r for r in rows if r.candidate == row.candidate.name], expected))
     return (*found, *_memory_unknown(candidates), *_trajectory_missing(candidates, rows))
 

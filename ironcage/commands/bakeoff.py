@@ -14,9 +14,10 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ironcage.assembly import build_store, open_doors
+from ironcage.assembly import open_doors
 from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.output import Json, print_table, when
+from ironcage.reach import build_store
 from ironcage.scorecards import scored
 from ironcage.settings import Loaded, load
 from replay.bakeoff import Plan, run_bakeoff

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ironcage.assembly import build_store
 from ironcage.explaining import Answer, explain, explain_host, explain_tool
 from ironcage.linting import lint
 from ironcage.output import Json, print_json, print_table
+from ironcage.reach import build_store
 from ironcage.settings import Loaded, Settings, load
 from ironcage.what_if import Rejudged, rejudge
 from policies.building import build_rules

@@ -13,9 +13,9 @@ from typing import Annotated
 import psutil
 import typer
 
-from ironcage.assembly import build_store
 from ironcage.output import Json, print_json, print_table, written_new
 from ironcage.profiling import Measure, Profile, Used, profile, used
+from ironcage.reach import build_store
 from ironcage.settings import load
 from trajectory.errors import OperatorError
 from trajectory.runs import Run

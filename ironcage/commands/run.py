@@ -17,7 +17,7 @@ from typing import Annotated, Protocol
 
 import typer
 
-from ironcage.assembly import agent_environment, build_store, ca_folder
+from ironcage.reach import agent_environment, build_store, ca_folder
 from ironcage.settings import Loaded, address, load
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name, new_id, trajectory_id

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ironcage.assembly import build_store
 from ironcage.output import Json, print_json, print_table
+from ironcage.reach import build_store
 from ironcage.settings import load
 from replay.building import build_tasks
 from replay.task import Check, CommandCheck, ExpectedAnswer, read_task

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from ironcage.assembly import build_store
 from ironcage.output import Json, print_json, print_table, when
+from ironcage.reach import build_store
 from ironcage.settings import load
 from trajectory.errors import OperatorError
 from trajectory.formats.jsonl import export_trajectory, import_trajectory

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from ironcage.assembly import build_store, ca_folder
 from ironcage.doctor.report import Line, fail, ok, warn
+from ironcage.reach import build_store, ca_folder
 from ironcage.settings import Loaded
 from policies.redaction.key import KEY_BYTES
 from proxy.intercept.certificates import KEY_FILE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
@@ -10,6 +12,7 @@ from rich.text import Text
 from scoring.report.tables import Cell, Table, cost_table, count_tables, outcome_table, pass_k_table
 from scoring.scorecard import Caution, Scorecard
 
+_PADDING = 2
 _URGENT = frozenset({"ranking_flip", "difference_rests_on_faults", "fingerprint_differs", "runs_missing"})
 
 
@@ -20,13 +23,40 @@ def print_report(card: Scorecard, console: Console) -> None:
     tables = [outcome_table(card), cost_table(card), pass_k_table(card), *count_tables(card)]
     for table in tables:
         if table is not None:
-            console.print(_grid(table))
+            for part in fitting(table, console.width):
+                console.print(_grid(part))
     for i, sentence in enumerate(card.conclusions):
         console.print(Text(sentence, style="bold" if i == 0 else ""))
     for caution in sorted(card.cautions, key=lambda caution: caution.kind not in _URGENT):
         console.print(_caution(caution))
     for formula in dict.fromkeys(formula.formula for formula in card.formulas):
         console.print(Text(formula, style="dim"))
+
+
+def fitting(table: Table, width: int) -> list[Table]:
+    """`table` as several that each fit into `width` characters: its first column with as many others as have room.
+
+    A column that is too wide even alone gets a part of its own, which is then cut.
+    """
+    widths = [_width(table, i) for i in range(len(table.columns))]
+    parts: list[list[int]] = [[0]]
+    for i in range(1, len(widths)):
+        if len(parts[-1]) > 1 and sum(widths[j] for j in parts[-1]) + widths[i] > width:
+            parts.append([0])
+        parts[-1].append(i)
+    return [_only(table, part, table.title if n == 0 else f"{table.title}, continued") for n, part in enumerate(parts)]
+
+
+def _width(table: Table, column: int) -> int:
+    cells = [row[column] for row in table.rows]
+    lines = [line for cell in cells for text in (cell.text, cell.below) for line in text.splitlines()]
+    words = table.columns[column].split() if column else [table.columns[column]]
+    return max((len(line) for line in (*lines, *words)), default=0) + _PADDING
+
+
+def _only(table: Table, columns: list[int], title: str) -> Table:
+    rows = tuple(tuple(row[i] for i in columns) for row in table.rows)
+    return replace(table, title=title, columns=tuple(table.columns[i] for i in columns), rows=rows)
 
 
 def _caution(caution: Caution) -> Text:
@@ -36,7 +66,12 @@ def _caution(caution: Caution) -> Text:
 
 def _grid(table: Table) -> Grid:
     grid = Grid(
-        title=table.title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2, 0, 0)
+        title=table.title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        padding=(0, _PADDING, 0, 0),
     )
     for i, column in enumerate(table.columns):
         grid.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
