@@ -170,10 +170,12 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._registry.discard(self)
         self._stop_timer()
-        if self._has_head and not self._complete and self._ends_with_connection and exc is None:
+        if self._complete or self._error is not None:
+            pass  # we hung up ourselves: a time-out must not pass for the end of a reply
+        elif self._has_head and self._ends_with_connection and exc is None:
             self._complete = True
             self._may_stay_open = False
-        elif not self._complete and self._error is None:
+        else:
             self._error = UpstreamBroke("reset", "the connection closed before the reply was whole")
         if not self._closed.done():
             self._closed.set_result(None)

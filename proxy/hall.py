@@ -9,6 +9,8 @@ from policies.engine import Engine
 from policies.verdict import Refuse
 from proxy.exchange import Exchange
 from proxy.http_operation import HttpOperation
+from proxy.mcp_links import McpLinks
+from proxy.mcp_operation import McpOperation
 from proxy.memory import Memories
 from proxy.model_operation import ModelOperation
 from proxy.operation import Operation, Route, Swap
@@ -49,8 +51,8 @@ class Hall:
     clock: Clock
     entropy: Entropy
     redactor: Redactor | None = None
-    on_exhausted: str = "refuse"
     memories: Memories = field(default_factory=Memories)
+    mcp_links: McpLinks = field(default_factory=McpLinks)
     swaps: dict[str, Swap] = field(default_factory=dict)
     """By session: the candidate that answers in place of the model asked for."""
     closed: set[str] = field(default_factory=set)
@@ -61,7 +63,7 @@ class Hall:
     """Host and port of the base-URL door itself: a client with only HTTP_PROXY set may reach it through the proxy."""
 
     def destination(self, method: str, raw_path: str, visitor: Visitor, target: str | None) -> Destination:
-        """Raises ClientError for names that are none. A refused route is a destination too: it is recorded."""
+        """Raises ClientError for names that are none."""
         session = checked_name("session", visitor.session) if visitor.session else None
         if target is None:
             found = self.router.base_url(method, raw_path, session)
@@ -71,9 +73,6 @@ class Hall:
                 found = self.router.base_url(method, raw_path, session)
             else:
                 found = self.router.through_proxy(method, raw_path, wanted, session)
-        if isinstance(found, Refuse):
-            route = Route("web", "refused", found.subject or "unknown", "", method, raw_path)
-            return Destination(route, "", session, "header" if session else "", refused=found)
         if found.session is not None and found.session in self.closed:
             over = Refuse("route_refused", "session", "This session is over.", found.session)
             return replace(found, refused=over)
@@ -98,7 +97,6 @@ class Hall:
             operation,
             self.engine,
             draft,
-            on_exhausted=self.on_exhausted,
             reviews=self.redactor is not None,
             refused=destination.refused,
         )
@@ -119,11 +117,15 @@ class Hall:
             session = new if route.kind == "model" else self._stray(visitor.address)
             memory = self.memories.fresh(trajectory_id(session, agent), session, task, agent)
         matched_by = destination.known_as or "new"
-        if destination.refused is not None:
+        if destination.refused is not None and route.wire != "mcp":
             return RefusedOperation(route, memory, matched_by)
         if route.kind == "model":
             return ModelOperation(
                 route, WIRES[route.wire], self.memories, memory, named, self.redactor, swap, matched_by
+            )
+        if route.wire == "mcp":
+            return McpOperation(
+                route, self.memories, self.mcp_links, memory, named, self.redactor, new, matched_by=matched_by
             )
         return HttpOperation(route, self.memories, memory, named, self.redactor, matched_by)
 

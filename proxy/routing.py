@@ -23,6 +23,9 @@ from trajectory.ids import checked_name
 _DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)|\\|%5c|%00", re.IGNORECASE)
 
 
+_MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """`url_path` is what the upstream at `origin` is asked for, raw, with query."""
@@ -52,7 +55,7 @@ class Router:
         # the longest base path first: it is the more exact upstream
         self._by_origin.sort(key=lambda entry: -len(entry[1]))
 
-    def base_url(self, method: str, raw_path: str, header_session: str | None) -> Destination | Refuse:
+    def base_url(self, method: str, raw_path: str, header_session: str | None) -> Destination:
         """Route a request whose URL names an upstream. Raises ClientError for a session name that is none."""
         path, _, query = raw_path.partition("?")
         session, known_as = header_session, "header" if header_session else ""
@@ -64,18 +67,22 @@ class Router:
         upstream = self._upstreams.get(name)
         if upstream is None and self._default is not None:
             name, upstream, slash, rest = self._default, self._upstreams[self._default], "/", path[1:]
-        if upstream is None:
-            return self._unknown(name)
-        return self._to(name, upstream, method, slash + rest, query, session, known_as)
+        found = (
+            self._unknown(name)
+            if upstream is None
+            else self._to(name, upstream, method, slash + rest, query, session, known_as)
+        )
+        return _dead_end(found, method, raw_path, session, known_as) if isinstance(found, Refuse) else found
 
-    def through_proxy(self, method: str, raw_path: str, target: Target, session: str | None) -> Destination | Refuse:
+    def through_proxy(self, method: str, raw_path: str, target: Target, session: str | None) -> Destination:
         """Route a request that named its destination itself."""
         path, _, query = raw_path.partition("?")
         known_as = "proxy" if session else ""
         for origin, base, name in self._by_origin:
             if origin == (target.scheme, target.host.lower(), target.port) and _is_below(path, base):
                 rest = path[len(base) :]
-                return self._to(name, self._upstreams[name], method, rest, query, session, known_as)
+                found = self._to(name, self._upstreams[name], method, rest, query, session, known_as)
+                return _dead_end(found, method, raw_path, session, known_as) if isinstance(found, Refuse) else found
         host = f"[{target.host}]" if ":" in target.host else target.host
         shown = host if target.port == (443 if target.scheme == "https" else 80) else f"{host}:{target.port}"
         route = Route("web", "http", shown, shown, method, raw_path, named=False)
@@ -96,8 +103,10 @@ class Router:
         if _DOTS.search(rest):
             return _refused("the path has segments that a server may resolve to another place", rest)
         asked = upstream.path + rest + (f"?{query}" if query else "")
-        if upstream.kind == "mcp":
-            return _refused("MCP servers are not served yet; reach it without ironcage or remove it", name)
+        if upstream.kind == "mcp" and method in _MCP_METHODS and f"{method} {rest}" not in upstream.allow_paths:
+            # which messages are calls of a tool their bodies say
+            route = Route("web", "mcp", name, upstream.host, method, asked)
+            return Destination(route, _origin(upstream), session, known_as)
         if upstream.kind == "tool":
             tool = _tool_name(name, upstream, method, rest)
             route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
@@ -111,16 +120,25 @@ class Router:
                 'POST …/chat/completions and GET …/models are, and what the upstream\'s "allow_paths" lists',
                 name,
             )
-        origin = upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
-        return Destination(route, origin, session, known_as)
+        return Destination(route, _origin(upstream), session, known_as)
 
     def _unknown(self, name: str) -> Refuse:
         known = ", ".join(f"/{upstream}" for upstream in self._upstreams) or "none"
         return _refused(f"there is no upstream {name[:60]!r}; a base URL begins with one of: {known}", name[:60])
 
 
+def _origin(upstream: Upstream) -> str:
+    return upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
+
+
 def _refused(why: str, subject: str) -> Refuse:
     return Refuse("route_refused", "route", f"Refused: {why}.", subject)
+
+
+def _dead_end(refused: Refuse, method: str, raw_path: str, session: str | None, known_as: str) -> Destination:
+    """A place that is not served is a destination too: what was asked for is recorded, in its session."""
+    route = Route("web", "refused", refused.subject or "unknown", "", method, raw_path)
+    return Destination(route, "", session, known_as, refused=refused)
 
 
 def _is_below(path: str, base: str) -> bool:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import msgspec
+
 from trajectory.ids import trajectory_id
 from trajectory.sql.opening import open_store
 
@@ -121,6 +123,16 @@ class House:
         assert finished.code == 0, finished.err
         shown: dict[str, Any] = finished.json
         return shown
+
+    async def kept(self, session: str) -> dict[str, Any]:
+        """The same, read from the store without the cost of a command."""
+
+        def read() -> dict[str, Any]:
+            with self.store() as store:
+                plain: dict[str, Any] = msgspec.to_builtins(store.trajectory(trajectory_id(session, None)))
+                return plain
+
+        return await asyncio.to_thread(read)
 
     @contextmanager
     def store(self) -> Iterator[Store]:
