@@ -16,6 +16,7 @@ from proxy.settings import Upstream
 from trajectory.errors import OperatorError
 
 TIMEOUT_S = 2.0
+_NOWHERE = "/s/-/doctor"  # no session can be called so: refused before anything is recorded
 
 
 def check_ports(loaded: Loaded) -> Iterator[Line]:
@@ -71,7 +72,7 @@ def _is_ours(key: str, host: str, port: int) -> bool:
     """Each door of ours tells itself by its answer to a request that serves nothing."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", "/healthz" if key == "admin_listen" else "/ironcage-doctor")
+        connection.request("GET", "/healthz" if key == "admin_listen" else _NOWHERE)
         reply = connection.getresponse()
         body = reply.read(4096)
     except (OSError, http.client.HTTPException):

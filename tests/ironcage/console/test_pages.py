@@ -118,11 +118,11 @@ async def test_timeline_shows_answers_calls_verdicts_and_retries(store: Store) -
     refused = VerdictNote(
         "refuse", "tool_allowlist", "tool_not_allowed", "send_email is not on the list.", "send_email"
     )
+    answer = Reply("On it.", (ToolCall("c", "send_email", '{"to":"x"}'),), "tool_call", usage)
     same = {"operation": "op", "trajectory": "s-2", "session": "s-2", "digest": "same"}
     store.append([
         model_attempt(0, **same, number=1, status=503, end="failed", answer=None, error="http_503: overloaded"),
-        model_attempt(1, **same, number=2, answer=Reply("On it.", (ToolCall("c", "send_email", '{"to":"x"}'),), "tool_call",
-                      usage), verdicts=(refused,)),
+        model_attempt(1, **same, number=2, answer=answer, verdicts=(refused,)),
     ])  # fmt: skip
     async with open_console(store) as browser:
         text = (await browser.get("/trajectories/s-2")).text

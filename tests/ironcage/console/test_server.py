@@ -44,10 +44,9 @@ async def test_recordings_are_never_shown_off_loopback_without_a_token() -> None
 
 
 async def test_port_in_use_is_said_with_its_key() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(OperatorError, match="admin_listen"):
-            async with Console(MemoryStore(), "127.0.0.1", taken.getsockname()[1], LOADED):
-                pass
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OperatorError, match="admin_listen"):
+        async with Console(MemoryStore(), "127.0.0.1", taken.getsockname()[1], LOADED):
+            pass
 
 
 async def test_unknown_page_is_a_page_for_people_and_json_for_programs(browser: Browser) -> None:
