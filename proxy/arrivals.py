@@ -26,9 +26,14 @@ class Detected(Struct, frozen=True):
 
 
 class DetectionFailed(Struct, frozen=True):
-    """A detector could not finish: the exchange refuses."""
+    """A detector could not finish: the exchange refuses.
+
+    `message` is for the client, where the detector declined the text by rule (too long, too many values); empty
+    where it broke.
+    """
 
     at_s: float
+    message: str = ""
 
 
 class ReplyBegan(Struct, frozen=True):

@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from policies.engine import Engine
-from policies.verdict import Code, DropTools, Refuse
+from policies.quoting import listed
+from policies.verdict import Code, DropTools, Refuse, Verdict
 from proxy.arrivals import (
     Arrival,
     ClientLeft,
@@ -42,7 +44,7 @@ from proxy.effects import (
 from proxy.operation import Operation, Recorded, Route
 from proxy.recording import AttemptDraft
 from proxy.wire.format import Lookup, Rendered
-from trajectory.errors import FormatError
+from trajectory.errors import ClientError, FormatError
 from trajectory.events import AttemptEnded, BytesMoved, CallProposed, End
 from trajectory.record import VerdictNote
 
@@ -98,7 +100,6 @@ class Exchange:
     operation: Operation
     engine: Engine
     draft: AttemptDraft
-    on_exhausted: str = "refuse"
     reviews: bool = False
     """Redaction is on: replies are searched before they are written down."""
 
@@ -113,6 +114,8 @@ class Exchange:
     _status: int = 200
     _headers: Headers = ()
     _began: bool = False
+    _unsearched: bool = False
+    """Personal data was not, or could not be, looked for: nothing of what was said is written down."""
     _now_s: float = 0.0
 
     def receive(self, arrival: Arrival) -> list[Effect]:
@@ -130,7 +133,12 @@ class Exchange:
             self.state = State.DONE
             return [StopUpstream(), BreakConnection()]
         message = "ironcage could not judge this exchange, so it is refused. The proxy's log says where."
-        return [StopUpstream(), *self._refuse(Refuse("policy_failed", "exchange", message), searched=False)]
+        self._unsearched = True  # whatever broke may be what would mask it
+        refused = Refuse("policy_failed", "exchange", message)
+        if not self._began:
+            return [StopUpstream(), *self._refuse(refused)]
+        self._note("cut", refused.rule, refused.code, message)
+        return self._cut(refused.code, message, "refused")
 
     # --- the request ---
 
@@ -143,7 +151,8 @@ class Exchange:
         except FormatError as e:
             self.draft.read(operation)
             why = f"The request cannot be judged: {e}. Send one well-formed JSON object."
-            return self._refuse(Refuse("unreadable_body", "route", why), searched=not self.reviews)
+            self._unsearched = self.reviews
+            return self._refuse(Refuse("unreadable_body", "route", why))
         self.draft.read(operation)
         if self.refused is not None:
             return self._refuse(self.refused)
@@ -155,18 +164,24 @@ class Exchange:
     def _request_searched(self, _: Detected) -> list[Effect]:
         return self._judge()
 
-    def _search_failed(self, _: DetectionFailed) -> list[Effect]:
+    def _search_failed(self, failure: DetectionFailed) -> list[Effect]:
+        self._unsearched = True
+        if failure.message:
+            return self._refuse(Refuse("sensitive_data_refused", "redaction", failure.message))
         message = "The request could not be searched for personal data, so it is refused. The proxy's log says where."
-        return self._refuse(Refuse("policy_failed", "redaction", message), searched=False)
+        return self._refuse(Refuse("policy_failed", "redaction", message))
 
     def _judge(self) -> list[Effect]:
         operation = self.operation
-        verdict = self.engine.judge(operation.ask())
+        verdict = self._asked(operation)
         if isinstance(verdict, DropTools):
             operation.apply(verdict)
-            names = ", ".join(sorted(verdict.names))
+            names = listed(sorted(verdict.names))
             self._note("rewrite", verdict.rule, "tool_not_allowed", verdict.message, names, len(verdict.names))
-        body = operation.seal()
+        try:
+            body = operation.seal()
+        except ClientError as e:  # masking declined: more values than a session may hold
+            return self._search_failed(DetectionFailed(self._now_s, _told(e)))
         counts = operation.mask_counts()
         if counts:
             self._note_counts("masked", "put pseudonyms in place of personal data", counts)
@@ -178,18 +193,30 @@ class Exchange:
         self.state = State.ASKED
         return [Forward(self.route.upstream, self.route.method, self.route.path, self._headers, body)]
 
+    def _asked(self, operation: Operation) -> Verdict:
+        for call in operation.brings():
+            verdict = self.engine.judge(call)
+            if isinstance(verdict, Refuse):
+                return verdict
+        return self.engine.judge(operation.ask())
+
     # --- the reply ---
 
     def _reply_began(self, head: ReplyBegan) -> list[Effect]:
         self._status = head.status
-        self._headers = head.headers
         self.draft.reply_began(head)
+        # only the proxy itself speaks in these names
+        self._headers = tuple((k, v) for k, v in head.headers if not k.lower().startswith("x-ironcage-"))
         if self.operation.reply_began(head, self):
             self.state = State.COLLECTING
             return []
         self.state = State.FLOWING
         self._began = True
-        return [BeginReply(head.status, (*head.headers, *self.draft.reply_headers()))]
+        headers = self._headers
+        if self.route.is_judged:
+            # an edit changes the length, and a client that knows it would not wait for the record
+            headers = tuple((k, v) for k, v in headers if k.lower() != "content-length")
+        return [BeginReply(head.status, (*headers, *self.draft.reply_headers()))]
 
     def _collect(self, part: ReplyPart) -> list[Effect]:
         refused = self._received(part)
@@ -204,7 +231,7 @@ class Exchange:
             body = self.operation.whole(body, self)
         except FormatError as e:
             return self._upstream_error(502, "upstream_unreadable", f"The upstream's reply cannot be judged: {e}.")
-        self._end = "complete" if self._status < 400 else "failed"
+        self._end = "failed" if self._status >= 400 or self.operation.has_failed else "complete"
         headers = (*self._headers, *self.draft.reply_headers())
         return self._record([Respond(self._status, headers, body)])
 
@@ -219,7 +246,7 @@ class Exchange:
             return self._cut("upstream_unreadable", f"The upstream's stream cannot be judged: {e}.", "cut")
         effects: list[Effect] = [SendPart(step.send)] if step.send else []
         if step.last:
-            self._end = "complete" if self._status < 400 else "failed"
+            self._end = self._ended()
             return [*effects, *self._record([SendPart(step.last)])]
         return effects
 
@@ -228,10 +255,7 @@ class Exchange:
             step = self.operation.end()
         except FormatError as e:
             return self._cut("upstream_unreadable", f"The upstream's stream cannot be judged: {e}.", "cut")
-        if self._status >= 400:
-            self._end = "failed"
-        else:
-            self._end = "complete" if self.operation.is_finished else "cut"
+        self._end = self._ended()
         rest: list[Effect] = [SendPart(step.last)] if step.last else []
         return self._record([*rest, EndReply()])
 
@@ -244,6 +268,11 @@ class Exchange:
         status = 504 if failure.kind == "timeout" else 502
         said = f"The upstream {self.route.upstream!r} did not answer: {failure.message}."
         return self._upstream_error(status, f"upstream_{failure.kind}", said)
+
+    def _ended(self) -> End:
+        if self._status >= 400 or self.operation.has_failed:
+            return "failed"
+        return "complete" if self.operation.is_finished else "cut"
 
     # --- endings ---
 
@@ -262,12 +291,10 @@ class Exchange:
         self._final = []
         return [Detect(self.operation.record_texts())]
 
-    def _refuse(self, refused: Refuse, *, searched: bool = True) -> list[Effect]:
+    def _refuse(self, refused: Refuse) -> list[Effect]:
         self._note("refuse", refused.rule, refused.code, refused.message, refused.subject)
         self._end = "refused"
-        if not searched:
-            self.draft.leave_out_request("it was not searched for personal data")
-        if refused.code == "retry_budget_exhausted" and self.on_exhausted == "final_message":
+        if refused.ending == "final_message":
             final = self.operation.final_message(refused.message)
             if final is not None:
                 return self._answer(final, refused.code)
@@ -297,6 +324,8 @@ class Exchange:
 
     def _record(self, final: list[Effect]) -> list[Effect]:
         self._final = final
+        if self._unsearched:
+            return self._commit(Recorded(()))
         texts = self.operation.record_texts() if self.reviews and self._end != "refused" else ()
         if texts:
             self.state = State.REVIEWING
@@ -307,6 +336,7 @@ class Exchange:
         return self._commit(self.operation.recorded())
 
     def _review_failed(self, _: DetectionFailed) -> list[Effect]:
+        self._unsearched = True
         self.draft.leave_out_reply("the reply could not be searched for personal data")
         return self._commit(Recorded(()))
 
@@ -314,10 +344,11 @@ class Exchange:
         restored = self.draft.restored(self.operation)
         if restored:
             self._note("rewrite", "redaction", "restored", "put values back in place of pseudonyms", count=restored)
-        self.state = State.COMMITTING
+        if self._unsearched:
+            self.draft.leave_out_request("it was not searched for personal data, or could not be masked")
         attempt = self.draft.attempt(self.operation, recorded, self._end, tuple(self.notes), self._now_s)
-        failed = self._end != "complete"
-        self.operation.memory.ended(self.operation.digest, failed=failed and self._end != "refused")
+        self.state = State.COMMITTING
+        self.operation.memory.ended(self.operation.digest, attempt.operation, failed=self._end != "complete")
         self.engine.settle(AttemptEnded(attempt.trajectory, attempt.digest, self._end))
         self.operation.settled(delivered=self._end == "complete")
         return [Commit(attempt)]
@@ -359,6 +390,18 @@ class Exchange:
         self._note("refuse", verdict.rule, verdict.code, verdict.message, verdict.subject or name)
         return verdict
 
+    def offered(self, tools: Sequence[tuple[str, ...]]) -> frozenset[str]:
+        verdicts: dict[str, Refuse] = {}
+        for name, *aliases in tools:
+            verdict = self.engine.judge(CallProposed(self.operation.memory.id, name, aliases=tuple(aliases)))
+            if isinstance(verdict, Refuse):
+                verdicts[name] = verdict
+        if verdicts:
+            first = next(iter(verdicts.values()))
+            message = "Tools that may not be called were taken out of the upstream's list."
+            self._note("rewrite", first.rule, first.code, message, listed(sorted(verdicts)), len(verdicts))
+        return frozenset(verdicts)
+
     def _received(self, part: ReplyPart) -> Refuse | None:
         self.draft.reply_bytes += len(part.data)
         verdict = self.engine.judge(BytesMoved(self.operation.memory.id, self.route.host, received=len(part.data)))
@@ -370,3 +413,8 @@ class Exchange:
     def _note_counts(self, code: str, did: str, counts: dict[str, int]) -> None:
         kinds = " ".join(f"{kind}:{count}" for kind, count in sorted(counts.items()))
         self._note("rewrite", "redaction", code, did, kinds, sum(counts.values()))
+
+
+def _told(error: ClientError) -> str:
+    """What a client is told of an error that is its own."""
+    return f"{error}. {error.hint}." if error.hint else f"{error}."

@@ -175,7 +175,7 @@ class Gateway:
 
     async def _served(self, live: _Live, body: bytes) -> web.StreamResponse:
         request, destination, exchange = live.request, live.destination, live.exchange
-        headers = forwarded(request.raw_headers, judged=destination.route.kind == "model" or exchange.reviews)
+        headers = forwarded(request.raw_headers, judged=destination.route.is_judged or exchange.reviews)
         try:
             await self._drive(live, RequestArrived(headers, body, 0.0))
             await self._pump(live)
@@ -302,6 +302,8 @@ class Gateway:
                     redactor.search(texts)
                 else:
                     await asyncio.get_running_loop().run_in_executor(None, redactor.search, texts)
+        except ClientError as e:  # the text is one that redaction does not take
+            return DetectionFailed(self._at(live), f"{e}. {e.hint}." if e.hint else f"{e}.")
         except Exception:  # whatever a detector raises: doubt refuses, and its message may quote what it read
             log.error("a detector could not finish")  # noqa: TRY400 - see above
             return DetectionFailed(self._at(live))

@@ -18,7 +18,7 @@ from proxy.operation import Recorded, Route
 from proxy.redactor import Redactor
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
 from trajectory.conversation import ToolDefinition
-from trajectory.events import ToolAsked
+from trajectory.events import CallProposed, ToolAsked
 from trajectory.record import Body, Span, ToolUse
 
 _WHOLE_BYTES = 64 * 1024
@@ -67,6 +67,9 @@ class HttpOperation:
             arguments=self._arguments(),
         )
 
+    def brings(self) -> tuple[CallProposed, ...]:
+        return ()
+
     def apply(self, verdict: DropTools) -> None:
         """A tool offers no tools."""
 
@@ -110,6 +113,10 @@ class HttpOperation:
     def is_finished(self) -> bool:
         return True
 
+    @property
+    def has_failed(self) -> bool:
+        return False
+
     def record_texts(self) -> tuple[tuple[str, str], ...]:
         if self.redactor is None:
             return ()
@@ -122,7 +129,9 @@ class HttpOperation:
             vault = self._vault(self.redactor)
             body = mask_recorded(body, self.redactor, vault) if body else b""
             arguments = mask_plain(arguments, self.redactor, vault)
-        tool = ToolUse(self.route.tool, arguments, self._status >= 400) if self.route.kind == "tool" else None
+        tool: ToolUse | None = None
+        if self.route.kind == "tool":
+            tool = ToolUse(self.masked(self.route.tool), arguments, self._status >= 400)
         note = "only the beginning of the reply is recorded" if self._reply_bytes > _MAX_RECORDED_BYTES else ""
         return Recorded((Span.of(body),) if body else (), note=note, tool=tool)
 
@@ -130,6 +139,9 @@ class HttpOperation:
         if self.redactor is None:
             return self.route.path
         return mask_plain(self.route.path, self.redactor, self._vault(self.redactor))
+
+    def masked(self, text: str) -> str:
+        return text if self.redactor is None else mask_plain(text, self.redactor, self._vault(self.redactor))
 
     def extra(self) -> dict[str, str]:
         return {}

@@ -6,7 +6,9 @@ history that extends, byte for byte, what this trajectory sent before and what i
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,11 +20,16 @@ from trajectory.conversation import Message, Reply
 _MAX_TRAJECTORIES = 20_000
 _MAX_BODY_BYTES = 128 * 1024 * 1024
 _MAX_CALL_IDS = 200_000
+_MAX_ID_CHARACTERS = 256
+_MAX_ALIKE = 256  # conversations with the same opening among which a history is looked for
+_AMBIGUOUS = ""
 
 
 @dataclass(slots=True, eq=False)
 class TrajectoryMemory:
-    """`layout` is the last request that was judged whole, `answer` what the client was answered to it."""
+    """`layout` is the last request that was judged whole; `answer` is what the client was answered last, to the
+    request that held the first `answered_items` items of it.
+    """
 
     id: str
     session: str
@@ -31,23 +38,30 @@ class TrajectoryMemory:
     vault: Vault | None = None
     layout: Layout | None = None
     answer: Reply | None = None
+    answered_items: int = 0
+    unanswered: bool = False
+    """The attempt at `layout` is over and did not succeed: it failed, was refused, or was given up."""
+    held_bytes: int = 0
     operations: OrderedDict[str, tuple[str, int, bool]] = field(default_factory=OrderedDict)
-    """Body digest -> (operation, attempts so far, last one failed), for the most recent bodies."""
+    """Body digest -> (operation, attempts so far, last one did not succeed), for the most recent bodies."""
 
     def attempt_of(self, digest: str, new_id: str) -> tuple[str, int]:
-        """The operation that an attempt at this body belongs to, and its number, from 1."""
+        """The operation that an attempt at this body belongs to, and its number, from 1.
+
+        A body whose last attempt succeeded, or is still under way, is a new operation when it comes again.
+        """
         operation, count, failed = self.operations.get(digest, (new_id, 0, False))
         if not failed:
             operation, count = new_id, 0
-        self.operations[digest] = (operation, count + 1, True)  # until its end says otherwise
+        self.operations[digest] = (operation, count + 1, False)
         self.operations.move_to_end(digest)
         while len(self.operations) > 64:
             self.operations.popitem(last=False)
         return operation, count + 1
 
-    def ended(self, digest: str, *, failed: bool) -> None:
+    def ended(self, digest: str, operation: str, *, failed: bool) -> None:
         known = self.operations.get(digest)
-        if known is not None:
+        if known is not None and known[0] == operation:
             self.operations[digest] = (known[0], known[1], failed)
 
 
@@ -92,33 +106,44 @@ class Memories:
 
     def judged(self, memory: TrajectoryMemory, layout: Layout) -> None:
         """`layout` has been judged and masked: the next request of this trajectory builds on it."""
-        if memory.layout is not None:
-            self._body_bytes -= len(memory.layout.body)
         memory.layout = layout
-        self._body_bytes += len(layout.body)
+        memory.unanswered = False
+        if self._by_id.setdefault(memory.id, memory) is not memory:
+            return  # forgotten while it was under way, and its place is taken: nothing builds on it
+        self._body_bytes += len(layout.body) - memory.held_bytes
+        memory.held_bytes = len(layout.body)
         opening = self._by_opening.setdefault(_opening(layout.body), OrderedDict())
         opening[memory.id] = None
         opening.move_to_end(memory.id)
         self._by_opening.move_to_end(_opening(layout.body))
-        while len(opening) > 64:
+        while len(opening) > _MAX_ALIKE:
             opening.popitem(last=False)
         while len(self._by_opening) > _MAX_TRAJECTORIES:
             self._by_opening.popitem(last=False)
         while self._body_bytes > _MAX_BODY_BYTES and len(self._by_id) > 1:
             self._forget_oldest()
 
-    def answered(self, memory: TrajectoryMemory, reply: Reply) -> None:
-        """`reply` is the client's view of the answer."""
-        memory.answer = reply
+    def answered(self, memory: TrajectoryMemory, layout: Layout | None, reply: Reply | None) -> None:
+        """`reply` is the client's view of the answer to `layout`; None if it got none, or not in full."""
+        if layout is None or reply is None:
+            memory.unanswered = memory.unanswered or (layout is not None and memory.layout is layout)
+            return
+        if memory.layout is layout:
+            memory.answer, memory.answered_items = reply, len(layout.items)
         if reply.id:
             self._by_call[reply.id] = memory.id
         for call in reply.calls:
-            for key in (call.id, _proposal(call.name, call.arguments)):
-                if key:
-                    self._by_call[key] = memory.id
-                    self._by_call.move_to_end(key)
+            if 0 < len(call.id) <= _MAX_ID_CHARACTERS:
+                # ids of some servers are no more than a number: one that two trajectories know names neither
+                known = self._by_call.get(call.id, memory.id)
+                is_other = known != memory.id and (known == _AMBIGUOUS or known in self._by_id)
+                self._by_call[call.id] = _AMBIGUOUS if is_other else memory.id
+            self._by_call[_proposal(call.name, call.arguments)] = memory.id
         while len(self._by_call) > _MAX_CALL_IDS:
             self._by_call.popitem(last=False)
+
+    def known(self, trajectory: str) -> TrajectoryMemory | None:
+        return self._by_id.get(trajectory)
 
     def by_proposal(self, name: str, arguments: str) -> TrajectoryMemory | None:
         """The trajectory whose model last proposed just this call."""
@@ -126,22 +151,37 @@ class Memories:
 
     def _forget_oldest(self) -> None:
         _, memory = self._by_id.popitem(last=False)
-        if memory.layout is not None:
-            self._body_bytes -= len(memory.layout.body)
+        self._body_bytes -= memory.held_bytes
+        memory.layout, memory.held_bytes = None, 0
 
 
-def continues(memory: TrajectoryMemory, layout: Layout, following: Message | None, digest: str) -> bool:
-    """Whether a request without a session goes on where `memory` stands.
+def begins_like(body: bytes, layout: Layout, items: int) -> bool:
+    """Whether `body` begins with the first `items` items of `layout` and all that stands before them."""
+    if not 0 < items <= len(layout.items):
+        return False
+    end = layout.items[items - 1].end
+    # the last bytes first: they tell most conversations with the same opening apart
+    return body[end - 64 : end] == layout.body[end - 64 : end] and body.startswith(layout.body[:end])
 
-    `layout` was read against `memory.layout`; `following` is its first new message. A request that repeats the
-    last one whole belongs to it only as a retry: after a success it is a new conversation with the same opening.
+
+def continues(memory: TrajectoryMemory, layout: Layout, message_at: Callable[[int], Message]) -> bool:
+    """Whether a request without a session goes on where `memory` stands; `layout` was read against `memory.layout`.
+
+    It does if what the client was answered last follows in it at its place. After an attempt that did not succeed
+    it also does if it repeats that request or adds to it: a retry, in whatever form. The last request once more
+    after a success, or while it is under way, is another conversation with the same opening.
     """
-    if memory.layout is None or layout.kept < len(memory.layout.items):
+    if memory.layout is None:
         return False
-    if len(layout.items) == layout.kept:
-        return memory.operations.get(digest, ("", 0, False))[2]
-    if following is None or memory.answer is None:
+    whole = layout.kept == len(memory.layout.items)
+    if memory.unanswered and whole:
+        return layout.kept > 0 or layout.body == memory.layout.body
+    answered = memory.answered_items
+    if not (whole or memory.unanswered) or memory.answer is None:
         return False
+    if layout.kept < answered or len(layout.items) <= answered:
+        return False
+    following = message_at(answered)
     if memory.answer.calls:
         ids = {call.id for call in memory.answer.calls}
         return bool(ids & {call.id for call in following.calls})
@@ -154,7 +194,7 @@ def _proposal(name: str, arguments: str) -> str:
         canonical = msgspec.json.encode(msgspec.json.decode(arguments), order="sorted").decode()
     except (msgspec.DecodeError, ValueError, RecursionError):
         canonical = arguments
-    return f"{name}\0{canonical}"
+    return hashlib.blake2b(f"{name}\0{canonical}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() + "\0"
 
 
 def _opening(body: bytes) -> bytes:

@@ -20,7 +20,7 @@ from proxy.masking import (
     texts_of,
     unknown_texts,
 )
-from proxy.memory import Memories, TrajectoryMemory, continues
+from proxy.memory import Memories, TrajectoryMemory, begins_like, continues
 from proxy.operation import Recorded, Route, Swap
 from proxy.redactor import Redactor
 from proxy.wire.format import Asked, Rendered, ReplyJudge, StreamReader, StreamStep, Wire
@@ -29,7 +29,7 @@ from proxy.wire.spans import Texts
 from proxy.wire.stream_texts import texts_of_stream
 from trajectory.conversation import Reply, ToolCall, ToolDefinition
 from trajectory.errors import FormatError
-from trajectory.events import ModelAsked
+from trajectory.events import CallProposed, ModelAsked
 from trajectory.record import Body, Span
 
 
@@ -98,6 +98,9 @@ class ModelOperation:
             tools=tuple(tool.name for tool in asked.tools),
             forced_tool=asked.forced_tool,
         )
+
+    def brings(self) -> tuple[CallProposed, ...]:
+        return ()
 
     def apply(self, verdict: DropTools) -> None:
         self._edited = True
@@ -170,6 +173,10 @@ class ModelOperation:
             return True
         return not self._reader.failed and (self._reader.ended or self._reader.reply().finish is not None)
 
+    @property
+    def has_failed(self) -> bool:
+        return False
+
     def record_texts(self) -> tuple[tuple[str, str], ...]:
         redactor = self.redactor
         if redactor is None:
@@ -192,6 +199,9 @@ class ModelOperation:
             return self.route.path
         return mask_plain(self.route.path, self.redactor, self._vault(self.redactor))
 
+    def masked(self, text: str) -> str:
+        return text if self.redactor is None else mask_plain(text, self.redactor, self._vault(self.redactor))
+
     def answer(self) -> Reply | None:
         if self._reply is None and self._reader is not None:
             self._reply = self._reader.reply()
@@ -209,11 +219,11 @@ class ModelOperation:
         return extra
 
     def settled(self, *, delivered: bool) -> None:
-        reply = self.answer()
-        if not delivered or reply is None:
-            return
+        reply = self.answer() if delivered else None
         shown = self._reader.client_reply() if self._reader is not None else self._client_reply
-        self.memories.answered(self.memory, replace(shown, id=reply.id) if shown is not None else reply)
+        if reply is not None and shown is not None:
+            reply = replace(shown, id=reply.id)
+        self.memories.answered(self.memory, self._layout, reply)
 
     @property
     def refusal_status(self) -> int:
@@ -233,22 +243,24 @@ class ModelOperation:
     def _similar(self, body: bytes) -> TrajectoryMemory | None:
         candidates = self.memories.similar(body)
         for memory in candidates:
-            layout = memory.layout
-            if layout is not None and layout.items and body.startswith(layout.body[: layout.items[-1].end]):
+            if memory.layout is not None and begins_like(body, memory.layout, len(memory.layout.items)):
+                return memory
+        for memory in candidates:  # one that goes on otherwise after a failure
+            if memory.unanswered and memory.layout and begins_like(body, memory.layout, memory.answered_items):
                 return memory
         return candidates[0] if candidates else None
 
     def _correlated(self, layout: Layout, similar: TrajectoryMemory | None) -> TrajectoryMemory:
+        if similar is not None and continues(
+            similar, layout, lambda at: self.wire.read_message(layout.items[at].section)
+        ):
+            # the same bytes and, where the answer called tools, the ids of the calls
+            self.matched_by = "tool_call_id" if similar.answer is not None and similar.answer.calls else "history"
+            return similar
         found = self.memories.by_call(self.wire.links(layout))
         if found is not None:
             self.matched_by = "tool_call_id"
             return found
-        following = (
-            self.wire.read_message(layout.items[layout.kept].section) if layout.kept < len(layout.items) else None
-        )
-        if similar is not None and continues(similar, layout, following, self.digest):
-            self.matched_by = "history"
-            return similar
         self.matched_by = "new"
         return self.memories.get(self.memory.id, self.memory.session, self.memory.task, self.memory.agent)
 

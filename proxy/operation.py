@@ -10,7 +10,7 @@ from proxy.arrivals import ReplyBegan, RequestArrived
 from proxy.memory import TrajectoryMemory
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
 from trajectory.conversation import Reply, ToolDefinition
-from trajectory.events import ModelAsked, ToolAsked
+from trajectory.events import CallProposed, ModelAsked, ToolAsked
 from trajectory.record import Body, Kind, ToolUse
 
 
@@ -30,6 +30,11 @@ class Route:
     path: str
     named: bool = True
     tool: str = ""
+
+    @property
+    def is_judged(self) -> bool:
+        """Replies are read, and may be edited: they must come uncompressed, and their length may change."""
+        return self.kind == "model" or self.wire == "mcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,9 @@ class Recorded:
 
 
 class Operation(Protocol):
+    route: Route
+    """As `read` found it: what a body asks for may make it a tool's call."""
+
     memory: TrajectoryMemory
     """The trajectory that it belongs to; known once `read` has returned."""
 
@@ -70,6 +78,9 @@ class Operation(Protocol):
         """Raises FormatError where the body cannot be judged."""
 
     def ask(self) -> ModelAsked | ToolAsked: ...
+
+    def brings(self) -> tuple[CallProposed, ...]:
+        """Tool calls that the request hands to the upstream beside the one that it asks for."""
 
     def apply(self, verdict: DropTools) -> None: ...
 
@@ -99,12 +110,19 @@ class Operation(Protocol):
     def is_finished(self) -> bool:
         """The reply says of itself that it is complete, as far as its format can say so."""
 
+    @property
+    def has_failed(self) -> bool:
+        """The reply says that the operation failed, whatever its status says."""
+
     def record_texts(self) -> tuple[tuple[str, str], ...]:
         """Texts of the reply that detection must see before it is written down."""
 
     def recorded(self) -> Recorded: ...
 
     def path_recorded(self) -> str: ...
+
+    def masked(self, text: str) -> str:
+        """`text`, which quotes the request or the reply, as it may be written down."""
 
     def extra(self) -> dict[str, str]: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy.arrivals import Headers, ReplyBegan, RequestArrived
 from proxy.operation import Operation, Recorded, Route
@@ -43,6 +43,7 @@ class AttemptDraft:
         self.headers += [(f"request.{k.lower()}", v) for k, v in request.headers if k.lower() in _KEPT_REQUEST]
 
     def read(self, operation: Operation) -> None:
+        self.route = operation.route
         self.trajectory = operation.memory.id
         self.operation_id, self.number = operation.memory.attempt_of(operation.digest, self.id)
 
@@ -74,8 +75,8 @@ class AttemptDraft:
     ) -> Attempt:
         memory = operation.memory
         client = recorded.client
-        if self._own_reply is not None:
-            client = (Span.of(self._own_reply),)
+        if self._own_reply is not None and not self._without_request:
+            client = (Span.of(operation.masked(self._own_reply.decode()).encode()),)
         request: Body = () if self._without_request else operation.sent
         if recorded.note:
             self.extra["reply_note"] = recorded.note
@@ -91,7 +92,7 @@ class AttemptDraft:
             upstream=self.route.upstream,
             host=self.route.host,
             method=self.route.method,
-            path=operation.path_recorded(),
+            path=self._path(operation),
             started_at=self.started_at,
             end=end,
             status=self.status,
@@ -109,10 +110,22 @@ class AttemptDraft:
             tools=operation.tools,
             answer=recorded.answer,
             tool=recorded.tool,
-            verdicts=notes,
+            verdicts=tuple(self._masked(note, operation) for note in notes),
             headers=tuple(self.headers),
             task=memory.task,
             agent=memory.agent,
             matched_by=operation.matched_by,
             extra={**operation.extra(), **self.extra},
         )
+
+    def _path(self, operation: Operation) -> str:
+        if not self._without_request:
+            return operation.path_recorded()
+        # a model's paths are known ones; any other may hold what was not searched
+        return self.route.path.partition("?")[0] if self.route.kind == "model" else ""
+
+    def _masked(self, note: VerdictNote, operation: Operation) -> VerdictNote:
+        """Messages and subjects quote names that a model, an agent or a path has chosen."""
+        if self._without_request:
+            return note
+        return replace(note, message=operation.masked(note.message), subject=operation.masked(note.subject))

@@ -12,7 +12,7 @@ from proxy.memory import TrajectoryMemory
 from proxy.operation import Recorded, Route
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
 from trajectory.conversation import ToolDefinition
-from trajectory.events import ToolAsked
+from trajectory.events import CallProposed, ToolAsked
 from trajectory.record import Body
 
 
@@ -34,6 +34,9 @@ class RefusedOperation:
 
     def ask(self) -> ToolAsked:
         return ToolAsked(self.memory.id, None, self.route.host, "", "", 0)
+
+    def brings(self) -> tuple[CallProposed, ...]:
+        return ()
 
     def apply(self, verdict: DropTools) -> None: ...
 
@@ -62,6 +65,10 @@ class RefusedOperation:
     def is_finished(self) -> bool:
         return True
 
+    @property
+    def has_failed(self) -> bool:
+        return False
+
     def record_texts(self) -> tuple[tuple[str, str], ...]:
         return ()
 
@@ -71,6 +78,9 @@ class RefusedOperation:
     def path_recorded(self) -> str:
         """Without the query: it was not searched for personal data."""
         return urlsplit(self.route.path).path[:500]
+
+    def masked(self, text: str) -> str:
+        return text
 
     def extra(self) -> dict[str, str]:
         return {}

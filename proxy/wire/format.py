@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,9 @@ class ReplyJudge(Protocol):
 
     def call(self, name: str, call_id: str) -> Refuse | None:
         """The verdict on a proposed tool call, given once, when its name is known."""
+
+    def offered(self, tools: Sequence[tuple[str, ...]]) -> frozenset[str]:
+        """Of tools that a reply offers, each by all its names: the first names of those that may not be called."""
 
     lookup: Lookup | None
     """Set if pseudonyms are to be restored; None if this session issued none."""
