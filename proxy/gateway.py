@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 
 # Texts shorter than this are searched on the event loop: a thread would cost more than it saves.
 _INLINE_CHARACTERS = 4096
+_TO_CLIENT = (BeginReply, SendPart, EndReply, Respond, BreakConnection)
+_MAX_HEADER_BYTES = 128 * 1024  # as at the proxy door: agents send long cookies and trace headers
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +68,9 @@ class _Live:
     upstream: UpstreamReply | None = None
     reply: web.StreamResponse | None = None
     wants_upstream: bool = True
+    undone: deque[Effect] = field(default_factory=deque)
+    is_gone: bool = False
+    """The client is gone: what is left to do goes on without it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +99,14 @@ class Gateway:
                 hint="set access_token in the configuration, or listen on 127.0.0.1",
             )
         handler = self._through_proxy if door == "proxy" else self._base_url
-        server = web.Server(handler, handler_cancellation=True, access_log=None, auto_decompress=False)
+        server = web.Server(
+            handler,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+        )
         runner = web.ServerRunner(server, handle_signals=False)
         await runner.setup()
         site = web.TCPSite(runner, host, port, backlog=1024)
@@ -139,14 +151,14 @@ class Gateway:
 
     async def _base_url(self, request: web.BaseRequest) -> web.StreamResponse:
         token = request.headers.get("x-ironcage-token", "")
-        if self.access_token is not None and not hmac.compare_digest(token.encode(), self.access_token.encode()):
+        if self.access_token is not None and not _same(token, self.access_token):
             return plain_error(401, "unauthorized", "x-ironcage-token is missing or wrong")
         return await self._serve(request, Visitor.from_headers(request.headers, request.remote), None)
 
     async def _through_proxy(self, request: web.BaseRequest) -> web.StreamResponse:
         """Only the proxy door may come in here: it proves itself with this process's secret."""
         given = request.headers.get("x-ironcage-hop", "")
-        if not self.hop_secret or not hmac.compare_digest(given.encode(), self.hop_secret.encode()):
+        if not self.hop_secret or not _same(given, self.hop_secret):
             return plain_error(403, "route_refused", "this port is for the proxy door")
         target = request.headers.get("x-ironcage-target", "")
         return await self._serve(request, Visitor.from_headers(request.headers, request.remote), target)
@@ -159,11 +171,16 @@ class Gateway:
         try:
             destination = self.hall.destination(request.method, request.raw_path, visitor, target)
         except ClientError as e:
-            return plain_error(400, "route_refused", f"{e}: {e.hint}" if e.hint else str(e))
+            return _not_a_name(e)
         body = await self._body(request)
         if isinstance(body, web.Response):
             return body
-        exchange, destination = self.hall.exchange(destination, visitor, "proxy" if target is not None else "base_url")
+        try:
+            exchange, destination = self.hall.exchange(
+                destination, visitor, "proxy" if target is not None else "base_url"
+            )
+        except ClientError as e:
+            return _not_a_name(e)
         live = _Live(exchange, request, destination, began_s)
         session = destination.session or ""
         self._under_way[session] = self._under_way.get(session, 0) + 1
@@ -200,6 +217,8 @@ class Gateway:
             return plain_error(413, "unreadable_body", too_large)
         if not request.body_exists:
             return b""
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # the client waits for it with its body
         first = await request.content.readany()
         if length is not None and len(first) == length:
             return first
@@ -220,11 +239,14 @@ class Gateway:
         await self._perform_all(live, live.exchange.receive(arrival))
 
     async def _perform_all(self, live: _Live, effects: list[Effect]) -> None:
-        queue = deque(effects)
-        while queue:
-            arrival = await self._perform(live, queue.popleft())
+        live.undone.extend(effects)
+        while live.undone:
+            effect = live.undone.popleft()
+            if live.is_gone and isinstance(effect, _TO_CLIENT):
+                continue
+            arrival = await self._perform(live, effect)
             if arrival is not None:
-                queue.extend(live.exchange.receive(arrival))
+                live.undone.extend(live.exchange.receive(arrival))
 
     async def _perform(self, live: _Live, effect: Effect) -> Arrival | None:
         match effect:
@@ -311,8 +333,10 @@ class Gateway:
 
     def _left(self, live: _Live) -> None:
         """The client is gone: what is to be written down goes on without it."""
+        live.is_gone = True
+        # also what was asked for and not yet done when it left: an attempt is written down in any case
         effects = live.exchange.receive(ClientLeft(self._at(live)))
-        if effects:
+        if effects or live.undone:
             session = live.destination.session or ""
             self._under_way[session] = self._under_way.get(session, 0) + 1
             self._busy += 1
@@ -330,6 +354,14 @@ def plain_error(status: int, code: str, message: str, *, upgrade: bool = False) 
     return web.json_response(
         {"error": {"message": message, "type": "ironcage", "code": code}}, status=status, headers=headers
     )
+
+
+def _not_a_name(error: ClientError) -> web.Response:
+    return plain_error(400, "route_refused", f"{error}: {error.hint}" if error.hint else str(error))
+
+
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
 
 
 def is_loopback(host: str) -> bool:
