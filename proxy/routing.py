@@ -23,9 +23,6 @@ from trajectory.ids import checked_name
 _DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)|\\|%5c|%00", re.IGNORECASE)
 
 
-_MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
-
-
 @dataclass(frozen=True, slots=True)
 class Destination:
     """`url_path` is what the upstream at `origin` is asked for, raw, with query."""
@@ -103,10 +100,8 @@ class Router:
         if _DOTS.search(rest):
             return _refused("the path has segments that a server may resolve to another place", rest)
         asked = upstream.path + rest + (f"?{query}" if query else "")
-        if upstream.kind == "mcp" and method in _MCP_METHODS and f"{method} {rest}" not in upstream.allow_paths:
-            # which messages are calls of a tool their bodies say
-            route = Route("web", "mcp", name, upstream.host, method, asked)
-            return Destination(route, _origin(upstream), session, known_as)
+        if upstream.kind == "mcp":
+            return _refused("MCP servers are not served yet; reach it without ironcage or remove it", name)
         if upstream.kind == "tool":
             tool = _tool_name(name, upstream, method, rest)
             route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
@@ -120,15 +115,12 @@ class Router:
                 'POST …/chat/completions and GET …/models are, and what the upstream\'s "allow_paths" lists',
                 name,
             )
-        return Destination(route, _origin(upstream), session, known_as)
+        origin = upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
+        return Destination(route, origin, session, known_as)
 
     def _unknown(self, name: str) -> Refuse:
         known = ", ".join(f"/{upstream}" for upstream in self._upstreams) or "none"
         return _refused(f"there is no upstream {name[:60]!r}; a base URL begins with one of: {known}", name[:60])
-
-
-def _origin(upstream: Upstream) -> str:
-    return upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
 
 
 def _refused(why: str, subject: str) -> Refuse:
