@@ -54,11 +54,14 @@ class ToolAllowlist:
             return True
         return bool(self._prefixes) and name.startswith(self._prefixes) and is_plain_name(name)
 
+    def _knows(self, name: str, aliases: tuple[str, ...]) -> bool:
+        return self.allows(name) or any(map(self.allows, aliases))
+
     def judge(self, event: Event, ledger: Ledger) -> Verdict:
         if isinstance(event, CallProposed):
-            return ALLOW if self.allows(event.name) else self._refusal("was called", event.name)
+            return ALLOW if self._knows(event.name, event.aliases) else self._refusal("was called", event.name)
         if isinstance(event, ToolAsked):
-            if event.upstream is None or self.allows(event.tool):
+            if event.upstream is None or self._knows(event.tool, event.aliases):
                 return ALLOW
             return self._refusal("was called", event.tool)
         if isinstance(event, ModelAsked):
