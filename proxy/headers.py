@@ -40,7 +40,9 @@ def forwarded(raw: Iterable[tuple[bytes, bytes]], *, judged: bool) -> Headers:
 
 def returned(headers: Headers, *, whole: bool = False) -> list[tuple[str, str]]:
     """Reply headers for the client; of a `whole` reply the server computes the length itself."""
-    return [(k, v) for k, v in headers if k.lower() not in _ONE_HOP and not (whole and k.lower() == "content-length")]
+    kept = [(k, v) for k, v in headers if k.lower() not in _ONE_HOP and not (whole and k.lower() == "content-length")]
+    named = {t.strip().lower() for k, v in headers if k.lower() == "connection" for t in v.split(",")}
+    return [(k, v) for k, v in kept if k.lower() not in named] if named else kept
 
 
 _CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from policies.hosts import parse_host
 from policies.verdict import Refuse
 from proxy.operation import Route
 from proxy.settings import Upstream
@@ -20,7 +21,10 @@ from trajectory.errors import ClientError
 from trajectory.ids import checked_name
 
 # Segments that a server may resolve away, plain or encoded: what is judged must be where the request arrives.
-_DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)|\\|%5c|%00", re.IGNORECASE)
+_DOTS = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|%3b|$)|\\|%5c|%00|#|[^!-~]", re.IGNORECASE)
+
+
+_MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,9 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The original target of a request that came through the proxy door."""
+    """The original target of a request that came through the proxy door. `host` is as `policies.hosts` writes it:
+    lower case, no final dot, punycode; so it cannot be another spelling of a configured one.
+    """
 
     scheme: str
     host: str
@@ -48,7 +54,7 @@ class Router:
     def __init__(self, upstreams: Mapping[str, Upstream], *, default: str | None = None) -> None:
         self._upstreams = dict(upstreams)
         self._default = default
-        self._by_origin = [(u.origin, u.path, name) for name, u in self._upstreams.items()]
+        self._by_origin = [(_named(u.origin), u.path, name) for name, u in self._upstreams.items()]
         # the longest base path first: it is the more exact upstream
         self._by_origin.sort(key=lambda entry: -len(entry[1]))
 
@@ -75,11 +81,19 @@ class Router:
         """Route a request that named its destination itself."""
         path, _, query = raw_path.partition("?")
         known_as = "proxy" if session else ""
-        for origin, base, name in self._by_origin:
-            if origin == (target.scheme, target.host.lower(), target.port) and _is_below(path, base):
-                rest = path[len(base) :]
-                found = self._to(name, self._upstreams[name], method, rest, query, session, known_as)
-                return _dead_end(found, method, raw_path, session, known_as) if isinstance(found, Refuse) else found
+        refused = None if path.startswith("/") else _refused("a path begins with a slash", path[:60])
+        here = [] if refused else [entry for entry in self._by_origin if _is_same_host(entry[0], target)]
+        for origin, base, name in here:
+            if origin == (target.scheme, target.host, target.port) and _is_below(path, base):
+                found = self._to(name, self._upstreams[name], method, path[len(base) :], query, session, known_as)
+                if isinstance(found, Destination):
+                    return found
+                refused = refused or found  # another upstream at the same place may serve it
+        if here:
+            # otherwise another spelling of a path, or plain HTTP, would lead past all that is judged there
+            refused = refused or self._elsewhere(here)
+        if refused is not None:
+            return _dead_end(refused, method, raw_path, session, known_as)
         host = f"[{target.host}]" if ":" in target.host else target.host
         shown = host if target.port == (443 if target.scheme == "https" else 80) else f"{host}:{target.port}"
         route = Route("web", "http", shown, shown, method, raw_path, named=False)
@@ -100,8 +114,10 @@ class Router:
         if _DOTS.search(rest):
             return _refused("the path has segments that a server may resolve to another place", rest)
         asked = upstream.path + rest + (f"?{query}" if query else "")
-        if upstream.kind == "mcp":
-            return _refused("MCP servers are not served yet; reach it without ironcage or remove it", name)
+        if upstream.kind == "mcp" and method in _MCP_METHODS and f"{method} {rest}" not in upstream.allow_paths:
+            # which messages are calls of a tool their bodies say
+            route = Route("web", "mcp", name, upstream.host, method, asked)
+            return Destination(route, _origin(upstream), session, known_as)
         if upstream.kind == "tool":
             tool = _tool_name(name, upstream, method, rest)
             route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
@@ -115,12 +131,19 @@ class Router:
                 'POST …/chat/completions and GET …/models are, and what the upstream\'s "allow_paths" lists',
                 name,
             )
-        origin = upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
-        return Destination(route, origin, session, known_as)
+        return Destination(route, _origin(upstream), session, known_as)
+
+    def _elsewhere(self, here: list[tuple[tuple[str, str, int], str, str]]) -> Refuse:
+        served = ", ".join(sorted({self._upstreams[name].base_url for _, _, name in here}))
+        return _refused(f"of this host only what the configuration names is served: {served}", here[0][2])
 
     def _unknown(self, name: str) -> Refuse:
         known = ", ".join(f"/{upstream}" for upstream in self._upstreams) or "none"
         return _refused(f"there is no upstream {name[:60]!r}; a base URL begins with one of: {known}", name[:60])
+
+
+def _origin(upstream: Upstream) -> str:
+    return upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
 
 
 def _refused(why: str, subject: str) -> Refuse:
@@ -131,6 +154,21 @@ def _dead_end(refused: Refuse, method: str, raw_path: str, session: str | None, 
     """A place that is not served is a destination too: what was asked for is recorded, in its session."""
     route = Route("web", "refused", refused.subject or "unknown", "", method, raw_path)
     return Destination(route, "", session, known_as, refused=refused)
+
+
+def _named(origin: tuple[str, str, int]) -> tuple[str, str, int]:
+    """An upstream's origin with its host written as a target's is."""
+    scheme, host, port = origin
+    try:
+        return scheme, parse_host(f"[{host}]" if ":" in host else host).name, port
+    except ValueError:  # which no target can be, either
+        return origin
+
+
+def _is_same_host(origin: tuple[str, str, int], target: Target) -> bool:
+    """The same machine as far as names can say: by name and port, where 80 and 443 are two doors of one house."""
+    _, host, port = origin
+    return host == target.host and (port == target.port or {port, target.port} <= {80, 443})
 
 
 def _is_below(path: str, base: str) -> bool:
@@ -154,4 +192,8 @@ def target_of(url: str) -> Target:
         port, parts = None, urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ClientError(f"{url[:100]!r} is no destination", hint="http and https only")
-    return Target(parts.scheme, parts.hostname.lower(), port or (443 if parts.scheme == "https" else 80))
+    try:
+        host = parse_host(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname).name
+    except ValueError as e:
+        raise ClientError(f"{parts.hostname[:100]!r} is no host: {e}") from None
+    return Target(parts.scheme, host, port or (443 if parts.scheme == "https" else 80))
