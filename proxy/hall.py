@@ -9,6 +9,8 @@ from policies.engine import Engine
 from policies.verdict import Refuse
 from proxy.exchange import Exchange
 from proxy.http_operation import HttpOperation
+from proxy.mcp_links import McpLinks
+from proxy.mcp_operation import McpOperation
 from proxy.memory import Memories
 from proxy.model_operation import ModelOperation
 from proxy.operation import Operation, Route, Swap
@@ -50,6 +52,7 @@ class Hall:
     entropy: Entropy
     redactor: Redactor | None = None
     memories: Memories = field(default_factory=Memories)
+    mcp_links: McpLinks = field(default_factory=McpLinks)
     swaps: dict[str, Swap] = field(default_factory=dict)
     """By session: the candidate that answers in place of the model asked for."""
     closed: set[str] = field(default_factory=set)
@@ -114,11 +117,15 @@ class Hall:
             session = new if route.kind == "model" else self._stray(visitor.address)
             memory = self.memories.fresh(trajectory_id(session, agent), session, task, agent)
         matched_by = destination.known_as or "new"
-        if destination.refused is not None:
+        if destination.refused is not None and route.wire != "mcp":
             return RefusedOperation(route, memory, matched_by)
         if route.kind == "model":
             return ModelOperation(
                 route, WIRES[route.wire], self.memories, memory, named, self.redactor, swap, matched_by
+            )
+        if route.wire == "mcp":
+            return McpOperation(
+                route, self.memories, self.mcp_links, memory, named, self.redactor, new, matched_by=matched_by
             )
         return HttpOperation(route, self.memories, memory, named, self.redactor, matched_by)
 

@@ -42,6 +42,8 @@ class ToolAsked:
     digest: str
     body_bytes: int
     arguments: str = ""
+    aliases: tuple[str, ...] = ()
+    """Other names that an allowlist may know the call by: one of all of them is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class CallProposed:
     name: str
     call_id: str = ""
     arguments: str | None = None
+    aliases: tuple[str, ...] = ()
+    """As in ToolAsked."""
 
 
 @dataclass(frozen=True, slots=True)
