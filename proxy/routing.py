@@ -27,9 +27,6 @@ _DOTS = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|%3b|$)|\\|%5c|%00|#|[^
 _MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
 
 
-_MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
-
-
 @dataclass(frozen=True, slots=True)
 class Destination:
     """`url_path` is what the upstream at `origin` is asked for, raw, with query."""
@@ -143,10 +140,6 @@ class Router:
     def _unknown(self, name: str) -> Refuse:
         known = ", ".join(f"/{upstream}" for upstream in self._upstreams) or "none"
         return _refused(f"there is no upstream {name[:60]!r}; a base URL begins with one of: {known}", name[:60])
-
-
-def _origin(upstream: Upstream) -> str:
-    return upstream.base_url.removesuffix(upstream.path) if upstream.path else upstream.base_url
 
 
 def _origin(upstream: Upstream) -> str:
