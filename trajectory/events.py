@@ -5,8 +5,9 @@ An event is judged before what it tells of is let through, except `AttemptEnded`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 End = Literal["complete", "failed", "cut", "aborted", "refused"]
 """How an attempt ended. complete: the upstream's whole reply reached its end (any status below 400);
@@ -14,8 +15,7 @@ failed: an error status, or no reply at all; cut: the reply broke off before its
 went away first; refused: policy ended it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelAsked:
+class ModelAsked(Struct, frozen=True):
     """An agent asks a model. `digest` is that of the canonical JSON body, equal for retries of one operation."""
 
     trajectory: str
@@ -28,8 +28,7 @@ class ModelAsked:
     forced_tool: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ToolAsked:
+class ToolAsked(Struct, frozen=True):
     """An agent calls a tool over HTTP. `upstream` is None for a host that the configuration does not name.
 
     `tool` is the name that an allowlist knows the call by, `arguments` the raw body or query text.
@@ -46,8 +45,7 @@ class ToolAsked:
     """Other names that an allowlist may know the call by: one of all of them is enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallProposed:
+class CallProposed(Struct, frozen=True):
     """A model's reply proposes a tool call. `arguments` is None while they are still arriving."""
 
     trajectory: str
@@ -58,8 +56,7 @@ class CallProposed:
     """As in ToolAsked."""
 
 
-@dataclass(frozen=True, slots=True)
-class BytesMoved:
+class BytesMoved(Struct, frozen=True):
     """Payload bytes are about to cross: `sent` towards the upstream, `received` towards the agent."""
 
     trajectory: str
@@ -68,8 +65,7 @@ class BytesMoved:
     received: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(Struct, frozen=True):
     """An attempt is over; budgets settle and the retry rule learns whether the same body is a retry next time."""
 
     trajectory: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from trajectory.conversation import Reply, ToolDefinition
 from trajectory.events import End
@@ -19,8 +21,7 @@ def span_digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A run of body bytes with its address. Equal spans (a resent message, a tool list) are stored once."""
 
     digest: bytes
@@ -61,8 +62,7 @@ class ToolUse:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One exchange made on behalf of an operation.
 
     Times: `started_at` is Unix seconds; `first_byte_s` and `total_s` are seconds since then, None if the reply
@@ -105,4 +105,4 @@ class Attempt:
     agent: str | None = None
     matched_by: str = ""
     """Which rule found the session (prefix, header, tool_call_id, history, new): recorded with its strength."""
-    extra: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = {}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -327,6 +328,6 @@ async def test_recorded_runs_of_another_model_are_not_taken_for_production() -> 
     task = loop_task(store)
     record(store, "other", [user("x"), said("y")], task="order-7")
     first = next(store.attempts("other"))
-    store.append([replace(first, model="prod-2")])
+    store.append([msgspec.structs.replace(first, model="prod-2")])
     await bake(plan(task, candidates=(GOOD,), reference="production"), ScriptedHouse(store, {"good-1": good}))
     assert {r.trajectory for r in store.runs("b1") if r.candidate.name == "production"} == {"prod-order-7"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
+import msgspec
 import pytest
 
 from tests.support.attempts import START, TOOLS, body, model_attempt, tool_attempt
@@ -30,7 +30,8 @@ def test_attempts_come_back_as_they_were_written(store: Store) -> None:
 
 def test_steps_are_operations_in_the_order_in_which_they_began(store: Store) -> None:
     late_retry = model_attempt(9, id="r", operation="op000001", number=2, started_at=START + 5.5)
-    store.append([model_attempt(6), late_retry, tool_attempt(5), replace(model_attempt(1), end="failed", status=429)])
+    failed = msgspec.structs.replace(model_attempt(1), end="failed", status=429)
+    store.append([model_attempt(6), late_retry, tool_attempt(5), failed])
     found = store.trajectory("s-1")
     assert [step.operation for step in found.steps] == ["op000001", "op000005", "op000006"]
     assert [step.index for step in found.steps] == [0, 1, 2]

@@ -62,7 +62,7 @@ def import_trajectory(store: Store, lines: Iterable[str]) -> str:
 
 
 def _attempt_lines(attempt: Attempt, sent: set[bytes]) -> Iterator[str]:
-    fields = msgspec.to_builtins(replace(attempt, request=(), reply=(), client_reply=None, tools=()))
+    fields = msgspec.to_builtins(msgspec.structs.replace(attempt, request=(), reply=(), client_reply=None, tools=()))
     for side in _SIDES:
         body: Body | None = getattr(attempt, side)
         for span in body or ():
@@ -171,7 +171,9 @@ def _read_attempt(reading: _Reading, fields: dict[str, Any]) -> None:
     if bodies["request"] is None or bodies["reply"] is None:
         raise _WrongLineError("request and reply are lists of digests")
     named = fields.pop("tools")
-    attempt = replace(msgspec.convert(fields, Attempt), tools=() if named is None else reading.tools[named], **bodies)
+    attempt = msgspec.structs.replace(
+        msgspec.convert(fields, Attempt), tools=() if named is None else reading.tools[named], **bodies
+    )
     if reading.header is None or attempt.trajectory != reading.header.id:
         raise _WrongLineError(f"the attempt belongs to another trajectory, {attempt.trajectory!r}")
     if attempt.id in reading.attempts:
