@@ -44,6 +44,7 @@ from proxy.hall import Hall, Visitor
 from proxy.headers import forwarded, returned, with_key
 from proxy.routing import Destination
 from proxy.upstream import Patience, UpstreamBroke, UpstreamClient, UpstreamReply
+from proxy.url_keys import without_keys
 from trajectory.errors import ClientError, OperatorError, StoreError
 from trajectory.record import Attempt, Door
 from trajectory.recorder import Recorder
@@ -303,13 +304,15 @@ class Gateway:
 
     async def _ask(self, live: _Live, forward: Forward) -> UpstreamReply:
         upstream = self.hall.upstream(forward.upstream)
-        headers = forward.headers
+        headers, path = forward.headers, forward.path
         if (key := self.keys.get(forward.upstream)) is not None:
             headers = with_key(headers, key)
+            if live.destination.route.kind != "tool":
+                path = without_keys(path)
         patience = Patience(upstream.connect_timeout_s, upstream.idle_timeout_s) if upstream else Patience()
         return await self.client.ask(
             forward.method,
-            live.destination.base_url + forward.path,
+            live.destination.base_url + path,
             headers,
             forward.body,
             patience=patience,

@@ -16,6 +16,7 @@ from proxy.masking import mask_plain, mask_recorded, texts_of
 from proxy.memory import Memories, TrajectoryMemory
 from proxy.operation import Recorded, Route
 from proxy.redactor import Redactor
+from proxy.url_keys import masked_keys
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
 from trajectory.conversation import ToolDefinition
 from trajectory.events import CallProposed, ToolAsked
@@ -136,9 +137,8 @@ class HttpOperation:
         return Recorded((Span.of(body),) if body else (), note=note, tool=tool)
 
     def path_recorded(self) -> str:
-        if self.redactor is None:
-            return self.route.path
-        return mask_plain(self.route.path, self.redactor, self._vault(self.redactor))
+        path = _written(self.route)
+        return path if self.redactor is None else mask_plain(path, self.redactor, self._vault(self.redactor))
 
     def masked(self, text: str) -> str:
         return text if self.redactor is None else mask_plain(text, self.redactor, self._vault(self.redactor))
@@ -174,11 +174,16 @@ class HttpOperation:
         return self.memory.vault
 
 
+def _written(route: Route) -> str:
+    """The path as it may be written down; a tool's `key` is an argument, elsewhere it is a credential."""
+    return route.path if route.kind == "tool" else masked_keys(route.path)
+
+
 def _digest(route: Route, body: bytes) -> str:
     """Equal for the same call again; a JSON body counts in its canonical form."""
     try:
         canonical = msgspec.json.encode(msgspec.json.decode(body), order="sorted") if body else b""
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         canonical = body
-    head = f"{route.method} {route.upstream} {route.path}\n".encode("utf-8", "surrogatepass")
+    head = f"{route.method} {route.upstream} {_written(route)}\n".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(head + canonical, digest_size=16).hexdigest()

@@ -17,11 +17,19 @@ def texts_of_stream(stream: bytes) -> Texts:
     that nobody here reads (reasoning, citations) is searched too. Raises FormatError for events that are not JSON.
     """
     joined: dict[_Path, list[str]] = {}
+    if stream.lstrip()[:1] in (b"[", b"{"):  # Google's streams are JSON arrays where nobody asks for events
+        for element in array if isinstance(array := read_json(stream)[0], list) else [array]:
+            _join(element, (), joined)
+        return _texts(joined)
     framer = Framer()
     for frame in (*framer.feed(stream), framer.rest()):
         data = data_of(frame).strip()
         if data and data != b"[DONE]":
             _join(read_json(data)[0], (), joined)
+    return _texts(joined)
+
+
+def _texts(joined: dict[_Path, list[str]]) -> Texts:
     return tuple((_key(path), "".join(pieces)) for path, pieces in joined.items())
 
 
