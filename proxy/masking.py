@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from policies.redaction.finding import Detector
@@ -9,7 +10,16 @@ from policies.redaction.mask import mask
 from policies.redaction.pseudonyms import Vault
 from proxy.redactor import Redactor
 from proxy.wire.layout import Section
-from proxy.wire.spans import Edit, Texts, apply_edits, raw_offsets, read_json, string_leaves, unescaped
+from proxy.wire.spans import (
+    Edit,
+    Texts,
+    apply_edits,
+    keys_and_numbers,
+    raw_offsets,
+    read_json,
+    string_leaves,
+    unescaped,
+)
 from trajectory.errors import FormatError
 
 # Strings under these keys are protocol, not content: changing them breaks the call, and they are not the user's words.
@@ -18,18 +28,27 @@ STRUCTURAL_KEYS = frozenset(
         "role", "type", "id", "call_id", "tool_call_id", "tool_use_id", "item_id", "name", "model", "object",
         "finish_reason", "stop_reason", "status", "tool_choice", "service_tier", "reasoning_effort", "signature",
         "thoughtSignature", "encrypted_content", "cache_control", "media_type", "mime_type", "mimeType", "format",
-        "detail", "previous_response_id", "system_fingerprint",
+        "detail", "previous_response_id", "system_fingerprint", "namespace", "server_label", "server_url",
+        "connector_id", "tunnel_id", "caller_id", "approval_request_id", "file_id",
     }
 )  # fmt: skip
 _BINARY_KEYS = frozenset({"data", "file_data", "b64_json", "inlineData"})
-_NOT_CONTENT = STRUCTURAL_KEYS | _BINARY_KEYS
+_DATA_URL = re.compile(r"data:[\w.+/;=-]{0,200};base64,")
+# Lines of base64, long enough to be a file and nothing that a person would write.
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/_=-]{60,}+[\r\n]*+)+[A-Za-z0-9+/_=-]*[\r\n]*")
+_MIN_DIGITS = 7
 _MAX_DEPTH = 3
 
 
 def is_content(key: str, text: str, *, has_structure: bool = True) -> bool:
     """Whether a string value may hold a person's words: not structure, and not bytes in base64."""
-    without = _NOT_CONTENT if has_structure else _BINARY_KEYS
-    return bool(text) and key not in without and not text.startswith("data:")
+    if not text or (has_structure and key in STRUCTURAL_KEYS):
+        return False
+    url = _DATA_URL.match(text) if text.startswith("data:") else None
+    if url is None and key not in _BINARY_KEYS:
+        return True
+    # a name alone proves nothing: what is no base64 is read, whatever it is called
+    return _BASE64.fullmatch(text, url.end() if url is not None else 0) is None
 
 
 def unknown_texts(sections: Iterable[Section], redactor: Redactor) -> tuple[tuple[str, str], ...]:
@@ -98,10 +117,30 @@ def mask_recorded(data: bytes, detector: Detector, vault: Vault) -> bytes:
         return f"[{len(data)} bytes that are not text: not recorded while redaction is on]".encode()
     if text.lstrip()[:1] in ("{", "["):
         try:
-            return mask_json(data, detector, vault, has_structure=False)[0]
+            read_json(data)  # finding its strings presumes that it is JSON
+            masked = mask_json(data, detector, vault, has_structure=False)[0]
+            return _mask_keys_and_numbers(masked, detector, vault)
         except (FormatError, ValueError, IndexError):
             pass  # it only looked like JSON
     return mask_plain(text, detector, vault).encode()
+
+
+def _mask_keys_and_numbers(raw: bytes, detector: Detector, vault: Vault) -> bytes:
+    """Keys of objects and numbers hold personal data too, in what tools answer. A masked number becomes a string."""
+    edits: list[Edit] = []
+    for leaf in keys_and_numbers(raw):
+        inside = raw[leaf.start : leaf.end]
+        is_number = not leaf.key
+        if len(inside) < (_MIN_DIGITS if is_number else 4):
+            continue
+        text = inside.decode() if is_number else unescaped(inside)
+        replaced = mask_text(text, detector, vault)
+        if replaced and is_number:
+            edits.append(Edit(leaf.start, leaf.end, b'"' + replaced[0][2].encode() + b'"'))
+        elif replaced:
+            offsets = raw_offsets(inside, text)
+            edits += [Edit(leaf.start + offsets[a], leaf.start + offsets[b], t.encode()) for a, b, t in replaced]
+    return apply_edits(raw, edits) if edits else raw
 
 
 def mask_plain(text: str, detector: Detector, vault: Vault, *, key: str = "") -> str:

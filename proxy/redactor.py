@@ -11,6 +11,7 @@ from policies.redaction.pseudonyms import Pseudonyms, Vault
 from proxy.wire.format import Lookup
 
 _MAX_REMEMBERED_CHARACTERS = 16 * 1024 * 1024
+_ENTRY_CHARACTERS = 256  # what an entry costs beside its text, so that many short texts are bounded too
 
 
 class Redactor:
@@ -47,12 +48,16 @@ class Redactor:
     def find(self, text: str, *, key: str = "") -> tuple[Finding, ...]:
         known = self._known.get((text, key))
         if known is not None:
+            with self._lock:
+                if (text, key) in self._known:
+                    self._known.move_to_end((text, key))
             return known
         found = self._detector.find(text, key=key)
         with self._lock:
-            self._known[(text, key)] = found
-            self._characters += len(text)
+            if (text, key) not in self._known:  # another thread may have been as fast
+                self._known[(text, key)] = found
+                self._characters += len(text) + _ENTRY_CHARACTERS
             while self._characters > _MAX_REMEMBERED_CHARACTERS:
                 (old, _), _ = self._known.popitem(last=False)
-                self._characters -= len(old)
+                self._characters -= len(old) + _ENTRY_CHARACTERS
         return found

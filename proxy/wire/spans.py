@@ -194,6 +194,20 @@ def string_leaves(data: bytes, start: int = 0, end: int | None = None) -> Iterat
             expect_key = keys[-1] is not None
 
 
+def keys_and_numbers(data: bytes) -> Iterator[Leaf]:
+    """Every key (a leaf without its quotes, its own `key`) and every number (a leaf with an empty `key`) of a valid
+    JSON text, in order.
+    """
+    string: tuple[int, int] | None = None
+    for match in _TOKEN.finditer(data):
+        first = match[0][0]
+        if first == 0x3A and string is not None:  # :
+            yield Leaf(_string.decode(b'"' + data[string[0] : string[1]] + b'"') or " ", *string)
+        elif first == 0x2D or 0x30 <= first <= 0x39:
+            yield Leaf("", match.start(), match.end())
+        string = (match.start() + 1, match.end() - 1) if first == 0x22 else None
+
+
 Texts = tuple[tuple[str, str], ...]
 """(key, text) of string values, in the order of the document; `key` as in Leaf."""
 
