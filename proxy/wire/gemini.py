@@ -51,6 +51,7 @@ class GeminiGenerate:
             tools=tools,
             forced_tool=CACHED if request.get("cachedcontent") else forced_function(calling),
             max_tokens=limit if isinstance(limit, int) else None,
+            counts=called[2] == "countTokens",
         )
 
     def read_message(self, section: Section) -> Message:

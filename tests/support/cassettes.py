@@ -28,6 +28,9 @@ class Recorded:
     status: int
     content_type: str
     reply: bytes | None
+    request_json: Any = None
+    reply_json: Any = None
+    """What the cassette holds as parsed JSON in place of bytes."""
 
 
 @cache
@@ -73,6 +76,8 @@ def _read(name: str, cassette: dict[str, Any]) -> Iterator[Recorded]:
             int(code or 0),
             kind[0] if isinstance(kind, list) else kind,
             _bytes(body.get("string") if isinstance(body, dict) else body),
+            request.get("parsed_body"),
+            response.get("parsed_body"),
         )
 
 
