@@ -145,7 +145,7 @@ class McpOperation:
         def offered(names: tuple[str, ...]) -> frozenset[str]:
             return judge.offered(tuple((name, *self._aliases(name)) for name in names))
 
-        self._reply = McpReply(self._message, offered)
+        self._reply = McpReply(self._message, offered, resumes=bool(header(self._headers, _RESUMES_AFTER)))
         session = header(head.headers, _SESSION) or header(self._headers, _SESSION)
         if self.matched_by != "client":
             self.links.remember("session", self.route.upstream, session, Link(self.memory.id))

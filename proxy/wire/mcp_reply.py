@@ -20,10 +20,13 @@ Offered = Callable[[tuple[str, ...]], frozenset[str]]
 
 
 class McpReply:
-    """Reads one reply. `request` is None for a stream that the client opened with GET."""
+    """Reads one reply. `request` is None for a stream that the client opened with GET; where that `resumes` one that
+    broke off, the first answer that it brings is the awaited one.
+    """
 
-    def __init__(self, request: Message | None, offered: Offered) -> None:
+    def __init__(self, request: Message | None, offered: Offered, *, resumes: bool = False) -> None:
         self._request = request
+        self._resumes = resumes
         self._offered = offered
         self._framer = Framer()
         self.answer: Message | None = None
@@ -66,7 +69,7 @@ class McpReply:
 
     def _judged(self, raw: bytes) -> bytes:
         message = read_message(raw)
-        if self.answer is None and self._request is not None and message.answers(self._request):
+        if self.answer is None and self._awaits(message):
             self.answer = message
         lists = tool_lists(message)
         if not lists:
@@ -78,6 +81,11 @@ class McpReply:
             return raw
         self.edited = True
         return without_tools(message, refused)
+
+    def _awaits(self, message: Message) -> bool:
+        if self._request is None:
+            return self._resumes and message.is_response
+        return message.answers(self._request)
 
     def _note_event(self, frame: bytes) -> None:
         if b"id" in frame:
