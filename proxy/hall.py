@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct, structs
 
 from policies.engine import Engine
 from policies.verdict import Refuse
@@ -25,8 +27,7 @@ from trajectory.ids import checked_name, new_id, trajectory_id
 from trajectory.record import Attempt, Door, VerdictNote
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Struct, frozen=True):
     """What a client says of itself."""
 
     session: str | None
@@ -75,7 +76,7 @@ class Hall:
                 found = self.router.through_proxy(method, raw_path, wanted, session)
         if found.session is not None and found.session in self.closed:
             over = Refuse("route_refused", "session", "This session is over.", found.session)
-            return replace(found, refused=over)
+            return structs.replace(found, refused=over)
         return found
 
     def tell(self, attempt: Attempt) -> None:

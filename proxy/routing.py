@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 from policies.hosts import parse_host
 from policies.verdict import Refuse
@@ -25,10 +28,12 @@ _DOTS = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|%3b|$)|\\|%5c|%00|#|[^
 
 
 _MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
+# Agents ask for a handful of short paths over and over; what is longer is worked out each time, so that no client
+# can fill the memory of it.
+_REMEMBERED_PATHS, _REMEMBERED_CHARACTERS = 1024, 256
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """`url_path` is what the upstream at `origin` is asked for, raw, with query."""
 
     route: Route
@@ -57,6 +62,7 @@ class Router:
         self._by_origin = [(_named(u.origin), u.path, name) for name, u in self._upstreams.items()]
         # the longest base path first: it is the more exact upstream
         self._by_origin.sort(key=lambda entry: -len(entry[1]))
+        self._remembered_place = lru_cache(maxsize=_REMEMBERED_PATHS)(self._place)
 
     def base_url(self, method: str, raw_path: str, header_session: str | None) -> Destination:
         """Route a request whose URL names an upstream. Raises ClientError for a session name that is none."""
@@ -71,9 +77,7 @@ class Router:
         if upstream is None and self._default is not None:
             name, upstream, slash, rest = self._default, self._upstreams[self._default], "/", path[1:]
         found = (
-            self._unknown(name)
-            if upstream is None
-            else self._to(name, upstream, method, slash + rest, query, session, known_as)
+            self._unknown(name) if upstream is None else self._to(name, method, slash + rest, query, session, known_as)
         )
         return _dead_end(found, method, raw_path, session, known_as) if isinstance(found, Refuse) else found
 
@@ -85,7 +89,7 @@ class Router:
         here = [] if refused else [entry for entry in self._by_origin if _is_same_host(entry[0], target)]
         for origin, base, name in here:
             if origin == (target.scheme, target.host, target.port) and _is_below(path, base):
-                found = self._to(name, self._upstreams[name], method, path[len(base) :], query, session, known_as)
+                found = self._to(name, method, path[len(base) :], query, session, known_as)
                 if isinstance(found, Destination):
                     return found
                 refused = refused or found  # another upstream at the same place may serve it
@@ -109,15 +113,21 @@ class Router:
         return self._upstreams[name]
 
     def _to(
-        self, name: str, upstream: Upstream, method: str, rest: str, query: str, session: str | None, known_as: str
+        self, name: str, method: str, rest: str, query: str, session: str | None, known_as: str
     ) -> Destination | Refuse:
+        is_short = len(rest) + len(query) <= _REMEMBERED_CHARACTERS
+        place = (self._remembered_place if is_short else self._place)(name, method, rest, query)
+        return place if isinstance(place, Refuse) else Destination(*place, session, known_as)
+
+    def _place(self, name: str, method: str, rest: str, query: str) -> tuple[Route, str] | Refuse:
+        """The route and the origin that it leads to; the same for the same arguments."""
+        upstream = self._upstreams[name]
         if _DOTS.search(rest):
             return _refused("the path has segments that a server may resolve to another place", rest)
         asked = upstream.path + rest + (f"?{query}" if query else "")
         if upstream.kind == "mcp" and method in _MCP_METHODS and f"{method} {rest}" not in upstream.allow_paths:
             # which messages are calls of a tool their bodies say
-            route = Route("web", "mcp", name, upstream.host, method, asked)
-            return Destination(route, _origin(upstream), session, known_as)
+            return Route("web", "mcp", name, upstream.host, method, asked), _origin(upstream)
         if upstream.kind == "tool":
             tool = _tool_name(name, upstream, method, rest)
             route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
@@ -131,7 +141,7 @@ class Router:
                 'POST …/chat/completions and GET …/models are, and what the upstream\'s "allow_paths" lists',
                 name,
             )
-        return Destination(route, _origin(upstream), session, known_as)
+        return route, _origin(upstream)
 
     def _elsewhere(self, here: list[tuple[tuple[str, str, int], str, str]]) -> Refuse:
         served = ", ".join(sorted({self._upstreams[name].base_url for _, _, name in here}))
