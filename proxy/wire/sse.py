@@ -80,6 +80,20 @@ def data_of(frame: bytes) -> bytes:
     return b"\n".join(found)
 
 
+def name_and_data(frame: bytes) -> tuple[str, bytes]:
+    """The event's name (empty if it has none; of several the last, as the standard has it) and its `data_of`."""
+    if frame.startswith(b"event: ") and frame.endswith(b"\n\n") and frame.count(b"\n") == 3 and b"\r" not in frame:
+        head, _, rest = frame.partition(b"\n")
+        if rest.startswith(b"data: ") and b"data:" not in head:
+            return head[7:].decode("utf-8", "replace"), rest[6:-2]
+    name = b""
+    for raw in _LINE.split(frame.removeprefix(_BOM)):
+        line = raw.lstrip(b" \t")
+        if line.startswith(b"event:"):
+            name = line[7:] if line.startswith(b"event: ") else line[6:]
+    return name.decode("utf-8", "replace"), data_of(frame)
+
+
 def with_data(frame: bytes, data: bytes) -> bytes:
     """`frame` with its data replaced; other lines and the line ends stay. `data` must not hold a line end."""
     ends = _LINE.findall(frame)
