@@ -16,10 +16,11 @@ from replay.fingerprint import fingerprint_of, fingerprint_parts, require_equal
 from replay.house import House
 from replay.loop import MAX_STEPS, Pause
 from replay.production import production_candidate, production_run, production_run_id, recorded_runs
-from replay.tape import Tape, record_tape
 from replay.task import Task
 from replay.transcript import LOOP_WIRES
 from replay.trial import Conditions, Slot, Workspace, run_trial
+from replay.world.contract import Snapshot
+from replay.world.declared import open_worlds, read_worlds
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name
@@ -30,7 +31,9 @@ from trajectory.runs import Bakeoff, Candidate, Limits, Run
 class Plan:
     """What is asked for. `limits`, `constraints` and `weights` come from the constraints file (`Constraints.limits()`,
     its content, its scoring section); `reference` names the recorded production runs as a candidate of their own, None
-    leaves them out. `env` is the environment of agents, by default that of this process.
+    leaves them out. `env` is the environment of agents, by default that of this process. `world` declares what answers
+    the tool calls of closed loops, first to last (see replay/world/declared.py); a run with a smaller share than
+    `min_fidelity` of results that are neither missing nor possibly stale is reported, not ranked.
     """
 
     id: str
@@ -45,6 +48,8 @@ class Plan:
     workspace: Workspace = "shared"
     max_steps: int = MAX_STEPS
     env: Mapping[str, str] | None = None
+    world: tuple[str, ...] = ("tape",)
+    min_fidelity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,9 @@ def check_plan(plan: Plan) -> None:
             raise OperatorError(f"{kind} {twice[0]!r} stands in the bake-off twice", hint="give each a name of its own")
     if not plan.candidates or not plan.tasks or plan.trials < 1:
         raise OperatorError("a bake-off needs at least one candidate, one task and one trial")
+    if plan.min_fidelity is not None and not 0 <= plan.min_fidelity <= 1:
+        raise OperatorError(f"the minimal fidelity {plan.min_fidelity:g} is no share", hint="it lies between 0 and 1")
+    read_worlds(plan.world)
     for task in plan.tasks:
         if task.mode == "closed_loop" and (task.request is None or task.wire not in LOOP_WIRES):
             raise OperatorError(
@@ -123,14 +131,14 @@ async def run_bakeoff(
     """
     check_plan(plan)
     store = house.store
-    looped = [task for task in plan.tasks if task.mode == "closed_loop"]
-    tapes = {task.id: await asyncio.to_thread(record_tape, store, task.source) for task in looped}
-    parts = plan_parts(plan, house, tapes)
-    bakeoff = _header(plan, parts, clock.now_s())
     before = next((one for one in await asyncio.to_thread(store.bakeoffs) if one.id == plan.id), None)
+    created_at = clock.now_s() if before is None else before.created_at
+    looped = [task for task in plan.tasks if task.mode == "closed_loop"]
+    worlds = await asyncio.to_thread(open_worlds, plan.world, store, looped, before_s=created_at)
+    parts = plan_parts(plan, house, worlds)
+    bakeoff = _header(plan, parts, created_at)
     if before is not None:
         require_equal(plan.id, before.fingerprint_parts, parts)
-        bakeoff = bakeoff.model_copy(update={"created_at": before.created_at})
     await asyncio.to_thread(store.put_bakeoff, bakeoff)
     conditions = Conditions(
         bakeoff=plan.id,
@@ -140,7 +148,8 @@ async def run_bakeoff(
         house=house,
         cage=cage,
         env=dict(os.environ if plan.env is None else plan.env),
-        tapes=tapes,
+        worlds=worlds,
+        min_fidelity=plan.min_fidelity,
         workspace=plan.workspace,
         max_steps=plan.max_steps,
         clock=clock,
@@ -151,13 +160,13 @@ async def run_bakeoff(
     return bakeoff
 
 
-def plan_parts(plan: Plan, house: House, tapes: Mapping[str, Tape]) -> dict[str, str]:
+def plan_parts(plan: Plan, house: House, worlds: Mapping[str, Snapshot]) -> dict[str, str]:
     return fingerprint_parts(
         tasks=plan.tasks,
-        tapes=tapes,
+        worlds=worlds,
         limits=plan.limits,
         conditions=house.conditions(),
-        loop={"max_steps": plan.max_steps, "workspace": plan.workspace},
+        loop={"max_steps": plan.max_steps, "workspace": plan.workspace, "min_fidelity": plan.min_fidelity},
     )
 
 

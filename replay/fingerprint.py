@@ -12,8 +12,8 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from replay.tape import Tape
 from replay.task import Task
+from replay.world.contract import Snapshot
 from trajectory.errors import OperatorError
 from trajectory.runs import Limits
 
@@ -27,18 +27,18 @@ def digest_of(value: object) -> str:
 def fingerprint_parts(
     *,
     tasks: Sequence[Task],
-    tapes: Mapping[str, Tape],
+    worlds: Mapping[str, Snapshot],
     limits: Limits,
     conditions: Mapping[str, str],
     loop: Mapping[str, object],
 ) -> dict[str, str]:
-    """`tapes` by task id, for tasks in a closed loop; `conditions` as the house states them; `loop` its settings."""
+    """`worlds` by task id, for tasks in a closed loop; `conditions` as the house states them; `loop` its settings."""
     parts = {
         "tasks": digest_of({task.id: task.digest for task in tasks}),
         "tools": digest_of({task.id: task.tools for task in tasks}),
         "checks": digest_of({task.id: [check.model_dump() for check in task.checks] for task in tasks}),
         "mode": digest_of({task.id: task.mode for task in tasks}),
-        "world": digest_of({task: tape.digest for task, tape in tapes.items()}),
+        "world": digest_of({task: world.digest for task, world in worlds.items()}),
         "limits": digest_of(limits.model_dump()),
         "loop": digest_of(dict(loop)),
         "ironcage": ironcage_version(),

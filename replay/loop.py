@@ -1,22 +1,20 @@
-"""The engine's own agent loop, for captured tasks without an agent command: chat completions and a tape of results.
+"""The engine's own agent loop, for captured tasks without an agent command: chat completions and a world of results.
 
-It sends the recorded first request again, appends what the model says and what the tape answers, and goes on until
+It sends the recorded first request again, appends what the model says and what the world answers, and goes on until
 the model proposes no further call. All model calls go through the gateway like any agent's, under the same policies.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import msgspec
 
 from proxy.wire.openai_chat_types import Turn
-from replay.tape import TapeReader
+from replay.world.contract import World
 from trajectory.conversation import ToolCall
-from trajectory.errors import TapeMissError
 from trajectory.runs import Served
 
 Ask = Callable[[bytes], Awaitable[tuple[int, bytes]]]
@@ -45,14 +43,14 @@ class ClosedLoop:
     """One run of one task. Its fields tell how far it came, also after `run` was cancelled from outside."""
 
     def __init__(
-        self, ask: Ask, request: str, tape: TapeReader, *, max_steps: int = MAX_STEPS, pause: Pause = asyncio.sleep
+        self, ask: Ask, request: str, world: World, *, max_steps: int = MAX_STEPS, pause: Pause = asyncio.sleep
     ) -> None:
         """`request` is the JSON of the first model request; it is asked for unstreamed."""
         fields = msgspec.json.decode(request.encode(), type=dict[str, msgspec.Raw])
         messages = msgspec.json.decode(fields.pop("messages", msgspec.Raw(b"[]")), type=list[msgspec.Raw])
         for key in ("stream", "stream_options"):
             fields.pop(key, None)
-        self._ask, self._tape, self._max_steps, self._pause = ask, tape, max_steps, pause
+        self._ask, self._world, self._max_steps, self._pause = ask, world, max_steps, pause
         self._fields, self._messages = fields, messages
         self.steps = 0
         self.answer: str | None = None
@@ -76,7 +74,7 @@ class ClosedLoop:
                 self.answer = turn.text()
                 self.ended = "answered" if self.answer.strip() else "empty"
                 return
-            self._answer_calls(turn, calls)
+            await self._answer_calls(turn, calls)
         self.ended, self.evidence = "max_steps", f"the model still called tools after {self._max_steps} steps"
 
     async def _ask_with_retries(self) -> tuple[int, bytes]:
@@ -106,23 +104,16 @@ class ClosedLoop:
         self._messages.append(msgspec.Raw(msgspec.json.encode(kept)))
         return turn
 
-    def _answer_calls(self, turn: Turn, calls: list[ToolCall]) -> None:
+    async def _answer_calls(self, turn: Turn, calls: list[ToolCall]) -> None:
         legacy = turn.function_call is not None and not turn.tool_calls
         for call in calls:
-            text = self._result(call)
+            text = await self._result(call)
             message: dict[str, Any] = {"role": "tool", "tool_call_id": call.id, "content": text}
             if legacy:
                 message = {"role": "function", "name": call.name, "content": text}
             self._messages.append(msgspec.Raw(msgspec.json.encode(message)))
 
-    def _result(self, call: ToolCall) -> str:
-        try:
-            answer = self._tape.answer(call.name, call.arguments)
-        except TapeMissError as miss:
-            note = f"{miss}; {miss.hint}"
-            self.served.append(Served(tool=call.name, arguments=call.arguments, fidelity="missing", note=note))
-            # What the model reads must not teach it the recorded calls: the hint stays in the record.
-            error = f"no result of {call.name} is available for these arguments in this replay"
-            return json.dumps({"error": error})
+    async def _result(self, call: ToolCall) -> str:
+        answer = await self._world.answer(call.name, call.arguments)
         self.served.append(answer.served)
         return answer.text

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,8 @@ from replay.checks import Finished, last_said, run_checks
 from replay.fingerprint import changed_parts
 from replay.house import House
 from replay.loop import MAX_STEPS, ClosedLoop, Pause
-from replay.tape import Tape
 from replay.task import Task
+from replay.world.contract import Snapshot, World
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
 from trajectory.errors import CageError, IroncageError, StoreError
 from trajectory.ids import new_id, trajectory_id
@@ -41,7 +41,8 @@ class Conditions:
     house: House
     cage: Cage
     env: Mapping[str, str]
-    tapes: Mapping[str, Tape] = field(default_factory=dict)
+    worlds: Mapping[str, Snapshot] = field(default_factory=dict)
+    min_fidelity: float | None = None
     workspace: Workspace = "shared"
     max_steps: int = MAX_STEPS
     clock: Clock = SYSTEM_CLOCK
@@ -87,6 +88,7 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
             started_at=started_at,
             duration_s=conditions.clock.monotonic_s() - began,
             trajectory=trajectory,
+            min_fidelity=conditions.min_fidelity,
             **rest,
         )
 
@@ -205,6 +207,16 @@ async def _run_agent(slot: Slot, session: str, stop: StopRequest, place: _Place,
 
 
 async def _run_loop(slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> _Ran:
+    world = await conditions.worlds[slot.task.id].start(slot.seed)
+    try:
+        ran = await _loop_in(world, slot, session, stop, conditions)
+    finally:
+        notes = await world.close()
+    certificate = ran.certificate.model_copy(update={"notes": (*ran.certificate.notes, *notes)})
+    return replace(ran, certificate=certificate)
+
+
+async def _loop_in(world: World, slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> _Ran:
     """No agent process: wall time is kept here, egress and retries by the proxy, and nothing is left to limit."""
     task, clock = slot.task, conditions.clock
     assert task.request is not None
@@ -212,8 +224,7 @@ async def _run_loop(slot: Slot, session: str, stop: StopRequest, conditions: Con
     async def ask(body: bytes) -> tuple[int, bytes]:
         return await conditions.house.ask(session, task.upstream, task.path, body)
 
-    tape = conditions.tapes[task.id].reader()
-    loop = ClosedLoop(ask, task.request, tape, max_steps=conditions.max_steps, pause=conditions.pause)
+    loop = ClosedLoop(ask, task.request, world, max_steps=conditions.max_steps, pause=conditions.pause)
     began = clock.monotonic_s()
     limit_s = conditions.limits.wall_s
     running = asyncio.create_task(loop.run())
@@ -228,23 +239,18 @@ async def _run_loop(slot: Slot, session: str, stop: StopRequest, conditions: Con
         running.result()
     elif stopping not in done:
         stop.stop("wall_time", f"{clock.monotonic_s() - began:.2f} s after its start, limit {limit_s:g} s")
-    asked = conditions.limits.model_copy(update={"memory_mb": None, "cpu_s": None})
     notes = ["closed loop of the engine: there is no agent process whose memory or CPU time could be limited"]
     notes.append(f"the loop ended: {loop.ended}" + (f", {loop.evidence}" if loop.evidence else ""))
     certificate = Certificate(
         grade="none",
-        asked=asked,
+        asked=conditions.limits.model_copy(update={"memory_mb": None, "cpu_s": None}),
         applied=Limits(wall_s=limit_s),
         wall_s=clock.monotonic_s() - began,
         kill_cause=stop.cause,
         kill_evidence=stop.evidence,
-        notes=(*notes, *_unused([one.tool for one in tape.unused])),
+        notes=tuple(notes),
     )
     return _Ran(certificate, said=loop.answer, served=tuple(loop.served))
-
-
-def _unused(tools: list[str]) -> list[str]:
-    return [f"recorded results that no call asked for: {len(tools)} ({', '.join(sorted(set(tools)))})"] if tools else []
 
 
 def _finished(slot: Slot, ran: _Ran, trajectory: Trajectory | None, place: _Place) -> Finished:

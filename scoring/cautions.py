@@ -94,7 +94,8 @@ def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> l
                 )
             )
 
-    missing, excluded, unknown = expected - row.runs, row.excluded, row.unknown_runs
+    short = sum(r.counting == "unknown" and r.outcome.is_below_min_fidelity for r in rows)
+    missing, excluded, unknown = expected - row.runs, row.excluded, row.unknown_runs - short
     faults = ", ".join(f"{n} {name}" for name, n in row.faults.items() if name.startswith("infra."))
     add("runs_missing", missing, f"{missing} of {count(expected, 'planned run')} missing.")
     bounds = " to ".join(percent(bound) for bound in row.success_bounds or ())
@@ -105,6 +106,11 @@ def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> l
         f"counted either way it lies within {bounds}.",
     )
     add("unknown_outcomes", unknown, f"{count(unknown, 'run')} of {row.runs} without a decided check.")
+    add(
+        "below_min_fidelity",
+        short,
+        f"{count(short, 'run')} of {row.runs} not ranked: too many tool results missing or possibly stale.",
+    )
     gone = row.fidelity.get("missing", 0)
     served = sum(row.fidelity.values())
     add("tool_results_missing", gone, f"{gone} of {count(served, 'tool result')} missing from the tape.")

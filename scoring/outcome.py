@@ -2,9 +2,11 @@
 
 Rules, first match wins:
 1. A run that the harness broke, or whose limits were not applied as asked, is not scored: unknown.
-2. A check that failed makes the run failed, whatever the others say.
-3. All checks decided and passed: passed.
-4. No check, or one that could not decide: unknown.
+2. A run whose tool results fall short of the minimal fidelity is reported and not ranked: unknown, whatever its checks
+   say. It has been judged by a world that was not the one in which the task was set.
+3. A check that failed makes the run failed, whatever the others say.
+4. All checks decided and passed: passed.
+5. No check, or one that could not decide: unknown.
 
 Whether a limit was hit is another axis (see scoring/limits.py): an agent may finish its work and then be killed.
 """
@@ -24,6 +26,7 @@ class Outcome(Frozen):
     label: Label
     evidence: str
     is_scored: bool = True
+    is_below_min_fidelity: bool = False
 
 
 def decide(run: Run) -> Outcome:
@@ -32,6 +35,12 @@ def decide(run: Run) -> Outcome:
     if not run.certificate.is_valid:
         evidence = f"not scored: invalid certificate: {unapplied_limits(run.certificate)}"
         return Outcome(label="unknown", evidence=evidence, is_scored=False)
+    if shortfall := _fidelity_shortfall(run):
+        return Outcome(label="unknown", evidence=f"not ranked: {shortfall}", is_below_min_fidelity=True)
+    return _checked(run)
+
+
+def _checked(run: Run) -> Outcome:
     failed = [check for check in run.checks if check.passed is False]
     undecided = [check for check in run.checks if check.passed is None]
     if failed:
@@ -41,6 +50,20 @@ def decide(run: Run) -> Outcome:
     if undecided:
         return Outcome(label="unknown", evidence=f"undecided: {_quote(undecided)}")
     return Outcome(label="passed", evidence=_quote(run.checks))
+
+
+def _fidelity_shortfall(run: Run) -> str:
+    """Empty where no minimum was asked for, no tool result was served, or enough of them were faithful."""
+    if run.min_fidelity is None or not run.served:
+        return ""
+    faithful = sum(served.fidelity != "missing" and not served.may_be_stale for served in run.served)
+    if faithful / len(run.served) >= run.min_fidelity:
+        return ""
+    missing = sum(served.fidelity == "missing" for served in run.served)
+    return (
+        f"{faithful} of {len(run.served)} tool results are faithful, {100 * run.min_fidelity:g} % are asked for "
+        f"({missing} missing, {len(run.served) - faithful - missing} possibly stale)"
+    )
 
 
 def unapplied_limits(certificate: Certificate) -> str:

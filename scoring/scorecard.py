@@ -144,6 +144,7 @@ class Caution(Frozen):
         "runs_missing",
         "duplicate_run",
         "unknown_outcomes",
+        "below_min_fidelity",
         "infra_excluded",
         "memory_unknown",
         "tool_results_missing",

@@ -83,16 +83,22 @@ class Candidate(Frozen):
 
 
 class Served(Frozen):
-    """One tool result of a replay and how it came about."""
+    """One tool result of a replay and how it came about. `may_be_stale` where it may rest on a state that writes have
+    changed since; the note then says which.
+    """
 
     tool: str
     arguments: str
     fidelity: Fidelity
     note: str = ""
+    may_be_stale: bool = False
 
 
 class Run(Frozen):
-    """One trial of one task on one candidate. `status` finished means that it ended by itself or by a limit."""
+    """One trial of one task on one candidate. `status` finished means that it ended by itself or by a limit.
+
+    `min_fidelity` is the share of `served` that must be neither missing nor possibly stale for the run to be ranked.
+    """
 
     id: str
     bakeoff: str
@@ -110,6 +116,7 @@ class Run(Frozen):
     checks: tuple[CheckResult, ...] = ()
     answer: str | None = None
     served: tuple[Served, ...] = ()
+    min_fidelity: float | None = None
     error: str = ""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,22 @@ def run(
     parallel: Annotated[
         float | None, typer.Option(min=1, help="At most so many runs at once; as many as CPUs if not given.")
     ] = None,
+    world: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What answers tool calls where the engine drives: tape, MODULE:CLASS or tables:FILE, with "
+            "?option=value&…; may be repeated, the first that has an answer gives it. The tape if not given."
+        ),
+    ] = None,
+    min_fidelity: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Report, but do not rank, runs with a smaller share of tool results that are neither missing nor "
+            "possibly stale.",
+        ),
+    ] = None,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
@@ -72,6 +89,7 @@ def run(
     loaded = _on_free_ports(load(context.obj))
     with closing(build_store(loaded)) as store:
         plan = _plan(loaded, store, candidate, task or [], trials, seed, name, production, workspace)
+        plan = replace(plan, world=tuple(world or ("tape",)), min_fidelity=min_fidelity)
     card = uvloop.run(_run(loaded, plan, parallel, quiet=as_json))
     _show(card, report, as_json=as_json)
 

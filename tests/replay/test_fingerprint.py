@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from replay.fingerprint import changed_parts, fingerprint_of, fingerprint_parts, require_equal
-from replay.tape import Recording, Tape
 from replay.task import ExpectedAnswer, Task
+from replay.world.tape import Recording, Tape
 from trajectory.errors import OperatorError
 from trajectory.runs import Limits
 
 TASK = Task(id="t", name="t", input="", source="s", wire="openai.chat", upstream="o", path="/", request='{"tools":[1]}')
 SAME: dict[str, Any] = {
     "tasks": [TASK],
-    "tapes": {"t": Tape()},
+    "worlds": {"t": Tape()},
     "limits": Limits(memory_mb=100),
     "conditions": {"constraints": "c", "policies": "p"},
     "loop": {"max_steps": 5},
@@ -24,7 +24,7 @@ SAME: dict[str, Any] = {
     ("change", "parts"),
     [
         ({"limits": Limits(memory_mb=101)}, ["limits"]),
-        ({"tapes": {"t": Tape((Recording("a", "b", "c"),))}}, ["world"]),
+        ({"worlds": {"t": Tape((Recording("a", "b", "c"),))}}, ["world"]),
         ({"conditions": {"constraints": "c", "policies": "q"}}, ["policies"]),
         ({"conditions": {"constraints": "c", "policies": "p", "redaction": "r"}}, ["redaction"]),
         ({"loop": {"max_steps": 6}}, ["loop"]),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from replay.loop import ClosedLoop
-from replay.tape import Recording, Tape
+from replay.world.tape import Recording, Tape
 from tests.support.recordings import Message, calls, said, user
 
 TAPE = Tape((Recording("look", '{"id":1}', "in transit"),))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.matching import canonical_arguments, nearest
-from replay.tape import Recording
+from replay.world.tape import Recording
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -4,7 +4,7 @@ import pytest
 
 from scoring.outcome import decide
 from tests.support.scored_runs import certificate, check, run
-from trajectory.runs import CheckResult, Limits
+from trajectory.runs import CheckResult, Fidelity, Limits, Served
 
 
 def test_all_decided_checks_passed_is_passed_with_their_evidence() -> None:
@@ -42,3 +42,31 @@ def test_an_invalid_certificate_is_not_scored_and_says_which_limit() -> None:
     outcome = decide(run(certificate=broken))
     assert (outcome.label, outcome.is_scored) == ("unknown", False)
     assert outcome.evidence.endswith("memory_mb asked 512, applied none")
+
+
+def served(*fidelities: Fidelity, stale: int = 0) -> tuple[Served, ...]:
+    return tuple(
+        Served(tool="look", arguments="{}", fidelity=one, may_be_stale=at < stale) for at, one in enumerate(fidelities)
+    )
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_run_below_the_minimal_fidelity_is_unknown_with_the_reason_whatever_its_checks_say(passed: bool) -> None:
+    results = served("exact", "pooled", "simulated", "missing", stale=1)
+    outcome = decide(run(passed, served=results, min_fidelity=0.75))
+    assert (outcome.label, outcome.is_below_min_fidelity) == ("unknown", True)
+    assert "2 of 4 tool results are faithful, 75 % are asked for (1 missing, 1 possibly stale)" in outcome.evidence
+
+
+@pytest.mark.parametrize(
+    ("results", "least"),
+    [
+        (served("exact", "simulated", "missing", "live", "exact", "exact", "exact", "missing", "live", "missing"), 0.7),
+        (served("missing", "exact", stale=2), None),
+        ((), 1.0),
+    ],
+)
+def test_run_at_the_minimum_or_without_one_or_without_tool_results_is_decided_by_its_checks(
+    results: tuple[Served, ...], least: float | None
+) -> None:
+    assert decide(run(True, served=results, min_fidelity=least)).label == "passed"

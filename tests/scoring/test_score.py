@@ -152,6 +152,18 @@ def test_unknown_outcomes_are_in_no_rate_and_widen_the_bounds() -> None:
     assert cautions(card, "unknown_outcomes") == ["m: 1 run of 4 without a decided check."]
 
 
+def test_run_below_the_minimal_fidelity_is_reported_and_in_no_ranking() -> None:
+    lost = (Served(tool="a", arguments="{}", fidelity="missing"),)
+    runs = [run(True, served=lost, min_fidelity=0.5), run(False, task="t2", min_fidelity=0.5)]
+    card = score(bakeoff(["m"], ["t1", "t2"]), runs, {})
+    assert [row.counting for row in card.runs] == ["unknown", "scored"]
+    assert (card.candidates[0].success.value, card.candidates[0].success.n) == (0.0, 1)
+    assert cautions(card, "below_min_fidelity") == [
+        "m: 1 run of 2 not ranked: too many tool results missing or possibly stale."
+    ]
+    assert cautions(card, "unknown_outcomes") == []
+
+
 def test_a_pass_over_the_limit_counts_as_pass_and_is_penalised() -> None:
     over = certificate(Limits(memory_mb=512), peak_memory_mb=600.0, exit_code=0)
     card = score(bakeoff(["m"], ["t1"]), [run(True, certificate=over)], {})
