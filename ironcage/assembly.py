@@ -61,6 +61,7 @@ def build_hall(loaded: Loaded, *, default_upstream: str | None = None) -> Hall:
         clock=SYSTEM_CLOCK,
         entropy=seeded_entropy(int.from_bytes(os.urandom(16))),  # ids must be unique, not secret; cheap matters
         redactor=build_redactor(loaded),
+        max_body_bytes=settings.max_body_bytes,
     )
 
 

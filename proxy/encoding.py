@@ -16,7 +16,7 @@ from typing import Protocol
 import brotli
 import zstandard
 
-from proxy.arrivals import Headers, header
+from proxy.arrivals import Headers
 from trajectory.errors import FormatError
 
 _MAX_CODINGS = 3
@@ -26,6 +26,7 @@ _PIECE = 64 * 1024
 _ZSTD_PIECE = 256
 """A block of 4 bytes may stand for 128 KB: this bounds what one call can give."""
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_OF_CODED = frozenset({"content-encoding", "content-length", "content-md5", "digest", "content-digest"})
 _TOKEN = re.compile(r"[a-z0-9-]+")
 
 
@@ -38,23 +39,30 @@ def codings_of(headers: Headers) -> tuple[str, ...]:
 
     Raises FormatError for one that is not known, or more than there is a use for.
     """
-    values = [value for key, value in headers if key.lower() == "content-encoding"]
-    named = [coding.strip().lower() for value in values for coding in value.split(",")]
-    found = tuple(coding for coding in named if coding not in ("", "identity"))
+    found = tuple(coding for coding in _named(headers) if coding not in ("", "identity"))
     if len(found) > _MAX_CODINGS or any(coding not in _STEPS for coding in found):
         shown = ", ".join(coding if _TOKEN.fullmatch(coding) else "?" for coding in found[:_MAX_CODINGS])
         raise FormatError(f"its content-encoding ({shown[:60]}) is none of gzip, deflate, br and zstd")
     return found
 
 
+def _named(headers: Headers) -> list[str]:
+    values = [value for key, value in headers if key.lower() == "content-encoding"]
+    return [coding.strip().lower() for value in values for coding in value.split(",")]
+
+
 def is_coded(headers: Headers) -> bool:
-    return header(headers, "content-encoding").strip().lower() not in ("", "identity")
+    return any(coding not in ("", "identity") for coding in _named(headers))
 
 
 def without_coding(headers: Headers) -> Headers:
     """Headers of the same body, decoded: a digest or a length of the coded one would be wrong."""
-    gone = ("content-encoding", "content-length", "content-md5", "digest", "content-digest")
-    return tuple((key, value) for key, value in headers if key.lower() not in gone)
+    return tuple((key, value) for key, value in headers if key.lower() not in _OF_CODED)
+
+
+def of_coding(headers: Headers) -> Headers:
+    """Just those that `without_coding` leaves out."""
+    return tuple((key, value) for key, value in headers if key.lower() in _OF_CODED)
 
 
 def decoded(body: bytes, codings: tuple[str, ...], max_bytes: int) -> bytes:

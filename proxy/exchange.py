@@ -29,6 +29,7 @@ from proxy.arrivals import (
     RequestArrived,
     UpstreamFailed,
 )
+from proxy.coding import Coding
 from proxy.effects import (
     BeginReply,
     BreakConnection,
@@ -41,9 +42,10 @@ from proxy.effects import (
     SendPart,
     StopUpstream,
 )
+from proxy.encoding import TooLargeError
 from proxy.operation import Operation, Recorded, Route
 from proxy.recording import AttemptDraft
-from proxy.wire.format import Lookup, Rendered
+from proxy.wire.format import Lookup, Rendered, StreamStep
 from trajectory.errors import ClientError, FormatError
 from trajectory.events import AttemptEnded, BytesMoved, CallProposed, End
 from trajectory.record import VerdictNote
@@ -103,6 +105,8 @@ class Exchange:
     reviews: bool = False
     """Redaction is on: replies are searched before they are written down."""
 
+    coding: Coding = field(default_factory=lambda: Coding(64 * 1024 * 1024, is_judged=True))
+
     refused: Refuse | None = None
     """Set where there is nothing to judge: the place that was asked for is not served."""
     lookup: Lookup | None = None
@@ -147,12 +151,13 @@ class Exchange:
         self._headers = arrival.headers
         self.draft.request_arrived(arrival)
         try:
-            operation.read(arrival)
+            operation.read(self.coding.opened(arrival))
         except FormatError as e:
             self.draft.read(operation)
             why = f"The request cannot be judged: {e}. Send one well-formed JSON object."
             self._unsearched = self.reviews
-            return self._refuse(Refuse("unreadable_body", "route", why))
+            status = 413 if isinstance(e, TooLargeError) else None
+            return self._refuse(Refuse("unreadable_body", "route", why), status)
         self.draft.read(operation)
         if self.refused is not None:
             return self._refuse(self.refused)
@@ -182,6 +187,7 @@ class Exchange:
             body = operation.seal()
         except ClientError as e:  # masking declined: more values than a session may hold
             return self._search_failed(DetectionFailed(self._now_s, _told(e)))
+        self._headers, body = self.coding.sealed(self._headers, body)
         counts = operation.mask_counts()
         if counts:
             self._note_counts("masked", "put pseudonyms in place of personal data", counts)
@@ -205,6 +211,10 @@ class Exchange:
     def _reply_began(self, head: ReplyBegan) -> list[Effect]:
         self._status = head.status
         self.draft.reply_began(head)
+        try:
+            head = self.coding.began(head)
+        except FormatError as e:
+            return self._upstream_error(502, "upstream_unreadable", f"The upstream's reply cannot be judged: {e}.")
         # only the proxy itself speaks in these names
         self._headers = tuple((k, v) for k, v in head.headers if not k.lower().startswith("x-ironcage-"))
         if self.operation.reply_began(head, self):
@@ -227,13 +237,15 @@ class Exchange:
 
     def _collected(self, _: ReplyEnded) -> list[Effect]:
         body = b"".join(self._parts)
+        headers = self._headers
         try:
-            body = self.operation.whole(body, self)
+            plain = self.coding.whole(body)
+            client = self.operation.whole(plain, self)
+            headers, body = self.coding.unchanged(headers, body, plain) if client is plain else (headers, client)
         except FormatError as e:
             return self._upstream_error(502, "upstream_unreadable", f"The upstream's reply cannot be judged: {e}.")
         self._end = "failed" if self._status >= 400 or self.operation.has_failed else "complete"
-        headers = (*self._headers, *self.draft.reply_headers())
-        return self._record([Respond(self._status, headers, body)])
+        return self._record([Respond(self._status, (*headers, *self.draft.reply_headers()), body)])
 
     def _flow(self, part: ReplyPart) -> list[Effect]:
         refused = self._received(part)
@@ -241,7 +253,8 @@ class Exchange:
             self._note("cut", refused.rule, refused.code, refused.message, refused.subject)
             return self._cut(refused.code, refused.message, "refused")
         try:
-            step = self.operation.part(part.data)
+            data = self.coding.part(part.data)
+            step = self.operation.part(data) if data else StreamStep()
         except FormatError as e:
             return self._cut("upstream_unreadable", f"The upstream's stream cannot be judged: {e}.", "cut")
         effects: list[Effect] = [SendPart(step.send)] if step.send else []
@@ -252,6 +265,7 @@ class Exchange:
 
     def _flowed(self, _: ReplyEnded) -> list[Effect]:
         try:
+            self.coding.ended()
             step = self.operation.end()
         except FormatError as e:
             return self._cut("upstream_unreadable", f"The upstream's stream cannot be judged: {e}.", "cut")
@@ -291,16 +305,15 @@ class Exchange:
         self._final = []
         return [Detect(self.operation.record_texts())]
 
-    def _refuse(self, refused: Refuse) -> list[Effect]:
+    def _refuse(self, refused: Refuse, status: int | None = None) -> list[Effect]:
         self._note("refuse", refused.rule, refused.code, refused.message, refused.subject)
         self._end = "refused"
         if refused.ending == "final_message":
             final = self.operation.final_message(refused.message)
             if final is not None:
                 return self._answer(final, refused.code)
-        return self._answer(
-            self.operation.error(self.operation.refusal_status, refused.code, refused.message), refused.code
-        )
+        status = status or self.operation.refusal_status
+        return self._answer(self.operation.error(status, refused.code, refused.message), refused.code)
 
     def _upstream_error(self, status: int, code: str, message: str) -> list[Effect]:
         self._end = "failed"
@@ -346,6 +359,7 @@ class Exchange:
             self._note("rewrite", "redaction", "restored", "put values back in place of pseudonyms", count=restored)
         if self._unsearched:
             self.draft.leave_out_request("it was not searched for personal data, or could not be masked")
+        self.draft.extra |= self.coding.extra()
         attempt = self.draft.attempt(self.operation, recorded, self._end, tuple(self.notes), self._now_s)
         self.state = State.COMMITTING
         self.operation.memory.ended(self.operation.digest, attempt.operation, failed=self._end != "complete")

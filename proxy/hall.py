@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from policies.engine import Engine
 from policies.verdict import Refuse
+from proxy.coding import Coding
 from proxy.exchange import Exchange
 from proxy.http_operation import HttpOperation
 from proxy.mcp_links import McpLinks
@@ -52,6 +53,8 @@ class Hall:
     clock: Clock
     entropy: Entropy
     redactor: Redactor | None = None
+    max_body_bytes: int = 64 * 1024 * 1024
+    """Bound of a compressed body, uncompressed."""
     memories: Memories = field(default_factory=Memories)
     mcp_links: McpLinks = field(default_factory=McpLinks)
     swaps: dict[str, Swap] = field(default_factory=dict)
@@ -99,6 +102,7 @@ class Hall:
             self.engine,
             draft,
             reviews=self.redactor is not None,
+            coding=Coding(self.max_body_bytes, destination.route.is_judged),
             refused=destination.refused,
         )
         return exchange, destination

@@ -81,8 +81,6 @@ class McpOperation:
         self._correlate()
 
     def _read_message(self, request: RequestArrived) -> None:
-        if header(request.headers, "content-encoding") not in ("", "identity"):
-            raise FormatError("it is compressed, and compressed requests are not judged")
         message = self._message = mcp.read_message(request.body)
         try:
             check_headers(request.headers, message, self.links.mirrors(self.route.upstream, message.tool))
@@ -152,8 +150,6 @@ class McpOperation:
         kind = header(head.headers, "content-type").partition(";")[0].strip().lower()
         is_message = self.route.method == "POST" and head.status != 202  # "accepted": no message will follow
         self._is_read = 200 <= head.status < 300 and (is_message or kind == "text/event-stream")
-        if header(head.headers, "content-encoding") not in ("", "identity"):
-            return True  # cannot be judged part by part: `whole` refuses it
         self.streamed = kind == "text/event-stream"
         return not self.streamed
 

@@ -66,8 +66,6 @@ class ModelOperation:
     _judge: ReplyJudge | None = None
 
     def read(self, request: RequestArrived) -> None:
-        if header(request.headers, "content-encoding") not in ("", "identity"):
-            raise FormatError("it is compressed, and compressed requests are not judged")
         known = self.memory if self.named_session else self._similar(request.body)
         layout = read_layout(request.body, self.wire.list_key, known.layout if known is not None else None)
         self._asked = self.wire.read_request(layout, self.route.path)
@@ -138,8 +136,6 @@ class ModelOperation:
         self._is_read = 200 <= head.status < 300
         if kind != "text/event-stream":
             return True
-        if header(head.headers, "content-encoding") not in ("", "identity"):
-            return True  # cannot be judged part by part: `whole` refuses it
         if self._is_read:
             self._reader = self.wire.stream(judge)
         return False
