@@ -142,6 +142,12 @@ class Memories:
         while len(self._by_call) > _MAX_CALL_IDS:
             self._by_call.popitem(last=False)
 
+    def linked(self, memory: TrajectoryMemory, ids: list[str]) -> None:
+        """Ids that this trajectory's requests refer to: a conversation kept by the server has no other tie to it."""
+        for one in ids:
+            if 0 < len(one) <= _MAX_ID_CHARACTERS:
+                self._by_call.setdefault(one, memory.id)
+
     def known(self, trajectory: str) -> TrajectoryMemory | None:
         return self._by_id.get(trajectory)
 
@@ -182,6 +188,9 @@ def continues(memory: TrajectoryMemory, layout: Layout, message_at: Callable[[in
     if layout.kept < answered or len(layout.items) <= answered:
         return False
     following = message_at(answered)
+    while following.is_opaque and answered + 1 < len(layout.items):  # reasoning, where it is an item of its own
+        answered += 1
+        following = message_at(answered)
     if memory.answer.calls:
         ids = {call.id for call in memory.answer.calls}
         return bool(ids & {call.id for call in following.calls})

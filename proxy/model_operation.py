@@ -122,7 +122,8 @@ class ModelOperation:
                 mask_section(section, self.redactor, vault)
                 self._counts.update(kind for kind, _ in section.issued)
         self.sent = layout.assembled()
-        self.memories.judged(self.memory, layout)
+        if self._asked is not None and not self._asked.counts:
+            self.memories.judged(self.memory, layout)
         return self.sent[0].data if len(self.sent) == 1 else b"".join(span.data for span in self.sent)
 
     def mask_counts(self) -> dict[str, int]:
@@ -220,6 +221,8 @@ class ModelOperation:
         if reply is not None and shown is not None:
             reply = replace(shown, id=reply.id)
         self.memories.answered(self.memory, self._layout, reply)
+        if self._layout is not None and reply is not None:
+            self.memories.linked(self.memory, self.wire.links(self._layout))
 
     @property
     def refusal_status(self) -> int:

@@ -59,6 +59,11 @@ class Message:
     def calls(self) -> tuple[ToolCall, ...]:
         return tuple(p for p in self.parts if isinstance(p, ToolCall))
 
+    @property
+    def is_opaque(self) -> bool:
+        """It has parts, and none of them can be read."""
+        return bool(self.parts) and all(isinstance(p, Opaque) for p in self.parts)
+
 
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:

@@ -6,11 +6,15 @@ import re
 
 from proxy.wire.format import Wire
 from proxy.wire.openai_chat import OpenAIChat
+from proxy.wire.openai_responses import OpenAIResponses
 
-WIRES: dict[str, Wire] = {wire.name: wire for wire in (OpenAIChat(),)}
+WIRES: dict[str, Wire] = {wire.name: wire for wire in (OpenAIChat(), OpenAIResponses())}
 
 # Calls of a model: judged. What matches nothing here or below is refused on a model's host.
-_CALLS = ((re.compile(r"/chat/completions$"), "openai.chat"),)
+_CALLS = (
+    (re.compile(r"/chat/completions$"), "openai.chat"),
+    (re.compile(r"/responses(/input_tokens)?$"), "openai.responses"),
+)
 # Reads that carry neither prompts nor tools.
 _HARMLESS = (re.compile(r"/models(/[^/:]+)?$"),)
 

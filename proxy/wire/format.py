@@ -25,6 +25,8 @@ class Asked(Struct, frozen=True):
     tools: tuple[ToolDefinition, ...] = ()
     forced_tool: str | None = None
     max_tokens: int | None = None
+    counts: bool = False
+    """Tokens are counted, and no reply is asked for: this is no turn of the conversation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,13 @@ class Layout:
             section = Section(was.raw, was.canonical, read_json(sent)[1], sent, original=was)
             self.fields[key] = Placed(placed.start, placed.end, section)
 
+    def replace_item(self, index: int, sent: bytes) -> None:
+        """Send `sent` as an element of the list, in this body and in those that begin with it."""
+        placed = self.items[index]
+        was = placed.section.original or placed.section
+        section = Section(was.raw, was.canonical, read_json(sent)[1], sent, original=was)
+        self.items[index] = Placed(placed.start, placed.end, section)
+
     def sections(self) -> Iterator[Section]:
         """All that is sent: items and other fields."""
         yield from (p.section for p in self.items)
