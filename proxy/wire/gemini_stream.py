@@ -80,11 +80,14 @@ class GeminiStream:
                 self._blank = part
                 return StreamStep()
             self._framing = _Array() if part.lstrip(_SPACE)[:1] in b"[{" else _Events()
-        out = b"".join([self._frame(self._framing, frame) for frame in self._framing.feed(part)])
-        if self.ended:
-            return StreamStep(last=out)
-        self._has_sent = self._has_sent or bool(out)
-        return StreamStep(send=out)
+        send: list[bytes] = []
+        last: list[bytes] = []
+        for frame in self._framing.feed(part):
+            out = self._frame(self._framing, frame)
+            (last if self.ended else send).append(out)
+        step = StreamStep(b"".join(send), b"".join(last))
+        self._has_sent = self._has_sent or bool(step.send)
+        return step
 
     def end(self) -> StreamStep:
         framing = self._framing
