@@ -22,7 +22,7 @@ from proxy.redactor import Redactor
 from proxy.refused_operation import RefusedOperation
 from proxy.routing import Destination, Router, target_of
 from proxy.settings import Upstream
-from proxy.wire.choose import WIRES
+from proxy.wire.choose import WIRES, wire_at
 from trajectory.clock import Clock, Entropy
 from trajectory.ids import checked_name, new_id, trajectory_id
 from trajectory.record import Attempt, Door, VerdictNote
@@ -126,7 +126,7 @@ class Hall:
             return RefusedOperation(route, memory, matched_by)
         if route.kind == "model":
             return ModelOperation(
-                route, WIRES[route.wire], self.memories, memory, named, self.redactor, swap, matched_by
+                route, wire_at(route.wire, route.path), self.memories, memory, named, self.redactor, swap, matched_by
             )
         if route.wire == "mcp":
             return McpOperation(

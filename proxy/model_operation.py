@@ -23,7 +23,17 @@ from proxy.masking import (
 from proxy.memory import Memories, TrajectoryMemory, begins_like, continues
 from proxy.operation import Recorded, Route, Swap
 from proxy.redactor import Redactor
-from proxy.wire.format import Asked, Rendered, ReplyJudge, StreamReader, StreamStep, Wire
+from proxy.url_keys import masked_keys
+from proxy.wire.format import (
+    Asked,
+    EndsWithError,
+    Rendered,
+    ReplyJudge,
+    StreamReader,
+    StreamsAs,
+    StreamStep,
+    Wire,
+)
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.spans import Texts
 from proxy.wire.stream_texts import texts_of_stream
@@ -69,7 +79,7 @@ class ModelOperation:
         known = self.memory if self.named_session else self._similar(request.body)
         layout = read_layout(request.body, self.wire.list_key, known.layout if known is not None else None)
         self._asked = self.wire.read_request(layout, self.route.path)
-        self.digest = layout.digest(self.route.upstream, self.route.path)
+        self.digest = layout.digest(self.route.upstream, masked_keys(self.route.path))
         if not self.named_session:
             self.memory = self._correlated(layout, known)
         if self.redactor is not None and known is not self.memory:
@@ -121,6 +131,8 @@ class ModelOperation:
             for section in self._fresh if not self._edited else layout.unsearched():
                 mask_section(section, self.redactor, vault)
                 self._counts.update(kind for kind, _ in section.issued)
+            if any(placed.section.issued for placed in layout.fields.values()):
+                self.tools = tuple(_masked_tool(tool, self.redactor, vault) for tool in self.tools)
         self.sent = layout.assembled()
         if self._asked is not None and not self._asked.counts:
             self.memories.judged(self.memory, layout)
@@ -135,7 +147,7 @@ class ModelOperation:
             judge.lookup = self.redactor.lookup(self.memory.vault)
         kind = header(head.headers, "content-type").partition(";")[0].strip().lower()
         self._is_read = 200 <= head.status < 300
-        if kind != "text/event-stream":
+        if kind != "text/event-stream" and not self._streams_as(kind):
             return True
         if self._is_read:
             self._reader = self.wire.stream(judge)
@@ -192,9 +204,10 @@ class ModelOperation:
         return self._recorded_masked(upstream, self.redactor)
 
     def path_recorded(self) -> str:
-        if self.redactor is None or "?" not in self.route.path:
-            return self.route.path
-        return mask_plain(self.route.path, self.redactor, self._vault(self.redactor))
+        path = masked_keys(self.route.path)
+        if self.redactor is None or "?" not in path:
+            return path
+        return mask_plain(path, self.redactor, self._vault(self.redactor))
 
     def masked(self, text: str) -> str:
         return text if self.redactor is None else mask_plain(text, self.redactor, self._vault(self.redactor))
@@ -232,7 +245,9 @@ class ModelOperation:
         return self.wire.error(status, code, message)
 
     def error_event(self, code: str, message: str) -> bytes | None:
-        return self.wire.error_event(code, message)
+        reader: object = self._reader
+        event = reader.error_event(code, message) if isinstance(reader, EndsWithError) else None
+        return self.wire.error_event(code, message) if event is None else event
 
     def final_message(self, text: str) -> Rendered | None:
         return self.wire.final_message(text, self.model or "", self.streamed)
@@ -269,6 +284,11 @@ class ModelOperation:
         for section in layout.sections():
             for kind, value in section.issued:
                 vault.issue(kind, value)
+
+    def _streams_as(self, kind: str) -> bool:
+        """Whether a reply of this content type is the stream that was asked for, in a format of its own."""
+        wire: object = self.wire
+        return self._is_read and self.streamed and isinstance(wire, StreamsAs) and kind == wire.stream_type
 
     # --- the record ---
 
@@ -318,6 +338,11 @@ def _masked(reply: Reply, redactor: Redactor, vault: Vault) -> Reply:
     )
     text = mask_plain(reply.text, redactor, vault, key="content")
     return Reply(text, calls, reply.finish, reply.usage, reply.model, reply.id)
+
+
+def _masked_tool(tool: ToolDefinition, redactor: Redactor, vault: Vault) -> ToolDefinition:
+    described = mask_plain(tool.description, redactor, vault, key="description")
+    return ToolDefinition(tool.name, described, mask_plain(tool.schema, redactor, vault))
 
 
 def _body(data: bytes) -> Body:

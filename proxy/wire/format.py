@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -96,6 +96,21 @@ class StreamReader(Protocol):
 
     def client_reply(self) -> Reply:
         """As the client understands it: values restored, refused calls as text."""
+
+
+@runtime_checkable
+class StreamsAs(Protocol):
+    """A wire whose streams come as another content type than server-sent events."""
+
+    stream_type: str
+
+
+@runtime_checkable
+class EndsWithError(Protocol):
+    """A stream reader whose errors take the shape of what it has let out so far."""
+
+    def error_event(self, code: str, message: str) -> bytes | None:
+        """None where nothing has been let out: then the wire's own error event will do."""
 
 
 class Wire(Protocol):
