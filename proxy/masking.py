@@ -20,6 +20,7 @@ from proxy.wire.spans import (
     string_leaves,
     unescaped,
 )
+from proxy.wire.strings import SealedKey, ToolKey
 from trajectory.errors import FormatError
 
 # Strings under these keys are protocol, not content: changing them breaks the call, and they are not the user's words.
@@ -29,10 +30,11 @@ STRUCTURAL_KEYS = frozenset(
         "finish_reason", "stop_reason", "status", "tool_choice", "service_tier", "reasoning_effort", "signature",
         "thoughtSignature", "encrypted_content", "cache_control", "media_type", "mime_type", "mimeType", "format",
         "detail", "previous_response_id", "system_fingerprint", "namespace", "server_label", "server_url",
-        "connector_id", "tunnel_id", "caller_id", "approval_request_id", "file_id",
+        "connector_id", "tunnel_id", "caller_id", "approval_request_id", "file_id", "toolset_name", "tool_name",
+        "server_name", "mcp_server_name", "encrypted_index", "encrypted_stdout", "previous_message_id", "effort", "ttl",
     }
 )  # fmt: skip
-_BINARY_KEYS = frozenset({"data", "file_data", "b64_json", "inlineData"})
+_BINARY_KEYS = frozenset({"data", "file_data", "b64_json", "inlineData", "images", "bytes"})
 _DATA_URL = re.compile(r"data:[\w.+/;=-]{0,200};base64,")
 # Lines of base64, long enough to be a file and nothing that a person would write.
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/_=-]{60,}+[\r\n]*+)+[A-Za-z0-9+/_=-]*[\r\n]*")
@@ -40,9 +42,14 @@ _MIN_DIGITS = 7
 _MAX_DEPTH = 3
 
 
-def is_content(key: str, text: str, *, has_structure: bool = True) -> bool:
-    """Whether a string value may hold a person's words: not structure, and not bytes in base64."""
-    if not text or (has_structure and key in STRUCTURAL_KEYS):
+def is_content(key: str, text: str, *, has_structure: bool = True, keeps_seals: bool = False) -> bool:
+    """Whether a string value may hold a person's words: not structure, and not bytes in base64.
+
+    With `keeps_seals`, what a provider has signed is none either: masked, it would no longer be accepted.
+    """
+    if not text or (has_structure and key in STRUCTURAL_KEYS and not isinstance(key, ToolKey)):
+        return False
+    if keeps_seals and isinstance(key, SealedKey):
         return False
     url = _DATA_URL.match(text) if text.startswith("data:") else None
     if url is None and key not in _BINARY_KEYS:
@@ -53,23 +60,27 @@ def is_content(key: str, text: str, *, has_structure: bool = True) -> bool:
 
 def unknown_texts(sections: Iterable[Section], redactor: Redactor) -> tuple[tuple[str, str], ...]:
     """(text, key) of each string that the redactor has not seen yet."""
-    return tuple(pair for s in sections for pair in content_texts(s.texts) if not redactor.knows(*pair))
+    found = (pair for s in sections for pair in content_texts(s.texts, keeps_seals=True))
+    return tuple(pair for pair in found if not redactor.knows(*pair))
 
 
 def mask_section(section: Section, redactor: Redactor, vault: Vault) -> None:
     """Replace what is found by pseudonyms issued in `vault`. Idempotent."""
-    if needs_mask(section.texts, redactor, vault):
-        masked, issued = mask_json(section.sent, redactor, vault)
+    if needs_mask(section.texts, redactor, vault, keeps_seals=True):
+        masked, issued = mask_json(section.sent, redactor, vault, keeps_seals=True)
         section.rewrite(masked, issued)
     section.searched = True
 
 
-def needs_mask(texts: Texts, detector: Detector, vault: Vault) -> bool:
-    return any(is_content(key, text) and mask_text(text, detector, vault, key=key) for key, text in texts)
+def needs_mask(texts: Texts, detector: Detector, vault: Vault, *, keeps_seals: bool = False) -> bool:
+    return any(
+        is_content(key, text, keeps_seals=keeps_seals) and mask_text(text, detector, vault, key=key)
+        for key, text in texts
+    )
 
 
 def mask_json(
-    raw: bytes, detector: Detector, vault: Vault, *, has_structure: bool = True
+    raw: bytes, detector: Detector, vault: Vault, *, has_structure: bool = True, keeps_seals: bool = False
 ) -> tuple[bytes, tuple[tuple[str, str], ...]]:
     """`raw` with each string value masked, and the (kind, value) pairs that stood there, in order.
 
@@ -77,11 +88,10 @@ def mask_json(
     """
     edits: list[Edit] = []
     issued: list[tuple[str, str]] = []
-    for leaf in string_leaves(raw):
+    for leaf, (key, text) in zip(string_leaves(raw), read_json(raw)[1], strict=True):
         inside = raw[leaf.start : leaf.end]
-        text = unescaped(inside)
-        is_judged = is_content(leaf.key, text, has_structure=has_structure)
-        replaced = mask_text(text, detector, vault, key=leaf.key) if is_judged else []
+        is_judged = is_content(key, text, has_structure=has_structure, keeps_seals=keeps_seals)
+        replaced = mask_text(text, detector, vault, key=key) if is_judged else []
         if not replaced:
             continue
         offsets = raw_offsets(inside, text)
@@ -166,10 +176,12 @@ def _nested(text: str, detector: Detector, vault: Vault, depth: int) -> list[tup
     return found
 
 
-def content_texts(texts: Texts, depth: int = 0, *, has_structure: bool = True) -> Iterator[tuple[str, str]]:
+def content_texts(
+    texts: Texts, depth: int = 0, *, has_structure: bool = True, keeps_seals: bool = False
+) -> Iterator[tuple[str, str]]:
     """(text, key) of content, and of strings in JSON inside it."""
     for key, text in texts:
-        if not is_content(key, text, has_structure=has_structure):
+        if not is_content(key, text, has_structure=has_structure, keeps_seals=keeps_seals):
             continue
         yield text, key
         if depth < _MAX_DEPTH and text.lstrip()[:1] in ("{", "["):

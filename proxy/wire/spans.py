@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.strings import collected
 from trajectory.errors import FormatError
 
 _MEMBER = re.compile(rb'[ \t\r\n]*(,?)[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\r\n]*:[ \t\r\n]*')
@@ -209,7 +210,7 @@ def keys_and_numbers(data: bytes) -> Iterator[Leaf]:
 
 
 Texts = tuple[tuple[str, str], ...]
-"""(key, text) of string values, in the order of the document; `key` as in Leaf."""
+"""(key, text) of string values, in the order of the document; `key` as in Leaf, of the kinds in proxy.wire.strings."""
 
 
 def read_json(raw: bytes) -> tuple[Any, Texts]:
@@ -218,24 +219,7 @@ def read_json(raw: bytes) -> tuple[Any, Texts]:
         value = _decoder.decode(raw.decode())
     except (ValueError, RecursionError) as e:
         raise FormatError(f"not valid JSON: {e}") from None
-    found: list[tuple[str, str]] = []
-    _collect(value, "", found)
-    return value, tuple(found)
-
-
-def _collect(value: Any, key: str, found: list[tuple[str, str]]) -> None:
-    if type(value) is str:
-        found.append((key, value))
-    elif type(value) is dict:
-        for name, inner in value.items():
-            kind = type(inner)
-            if kind is str:
-                found.append((name, inner))
-            elif kind is dict or kind is list:
-                _collect(inner, name, found)
-    elif type(value) is list:
-        for inner in value:
-            _collect(inner, key, found)
+    return value, collected(value)
 
 
 def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
