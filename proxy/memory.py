@@ -23,6 +23,7 @@ _MAX_CALL_IDS = 200_000
 _MAX_ID_CHARACTERS = 256
 _MAX_ALIKE = 256  # conversations with the same opening among which a history is looked for
 _AMBIGUOUS = ""
+_OPENING_BYTES = 512
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +75,8 @@ class Memories:
         self._by_id: OrderedDict[str, TrajectoryMemory] = OrderedDict()
         self._by_call: OrderedDict[str, str] = OrderedDict()
         self._by_opening: OrderedDict[bytes, OrderedDict[str, None]] = OrderedDict()
+        self._opening_lengths: tuple[int, ...] = ()
+        """Of all openings that were ever kept, longest first."""
         self._body_bytes = 0
 
     def get(self, trajectory: str, session: str, task: str | None, agent: str | None) -> TrajectoryMemory:
@@ -100,9 +103,15 @@ class Memories:
         return None
 
     def similar(self, body: bytes) -> list[TrajectoryMemory]:
-        """Trajectories whose last request began like this body, the most recent first."""
-        opening = self._by_opening.get(_opening(body))
-        return [m for t in reversed(opening) if (m := self._by_id.get(t)) is not None] if opening else []
+        """Trajectories of which a request began like this body: the longest beginning first, then the most recent."""
+        found: dict[str, TrajectoryMemory] = {}
+        for length in self._opening_lengths:
+            opening = self._by_opening.get(body[:length]) if length <= len(body) else None
+            for trajectory in reversed(opening) if opening else ():
+                memory = self._by_id.get(trajectory)
+                if memory is not None:
+                    found.setdefault(trajectory, memory)
+        return list(found.values())
 
     def judged(self, memory: TrajectoryMemory, layout: Layout) -> None:
         """`layout` has been judged and masked: the next request of this trajectory builds on it."""
@@ -112,10 +121,13 @@ class Memories:
             return  # forgotten while it was under way, and its place is taken: nothing builds on it
         self._body_bytes += len(layout.body) - memory.held_bytes
         memory.held_bytes = len(layout.body)
-        opening = self._by_opening.setdefault(_opening(layout.body), OrderedDict())
+        key = _opening(layout)
+        if len(key) not in self._opening_lengths:
+            self._opening_lengths = tuple(sorted({*self._opening_lengths, len(key)}, reverse=True))
+        opening = self._by_opening.setdefault(key, OrderedDict())
         opening[memory.id] = None
         opening.move_to_end(memory.id)
-        self._by_opening.move_to_end(_opening(layout.body))
+        self._by_opening.move_to_end(key)
         while len(opening) > _MAX_ALIKE:
             opening.popitem(last=False)
         while len(self._by_opening) > _MAX_TRAJECTORIES:
@@ -206,6 +218,9 @@ def _proposal(name: str, arguments: str) -> str:
     return hashlib.blake2b(f"{name}\0{canonical}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() + "\0"
 
 
-def _opening(body: bytes) -> bytes:
-    """Enough of a body to find others of its conversation; what follows is compared in full."""
-    return body[:512]
+def _opening(layout: Layout) -> bytes:
+    """Enough of a body to find the next one of its conversation by; what follows is compared in full.
+
+    It ends with the conversation so far, where that is short: what stands behind the list moves on with each turn.
+    """
+    return layout.body[: min(_OPENING_BYTES, layout.items[-1].end if layout.items else len(layout.body))]
