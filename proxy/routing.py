@@ -27,6 +27,7 @@ from trajectory.ids import checked_name
 _DOTS = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|%3b|$)|\\|%5c|%00|#|[^!-~]", re.IGNORECASE)
 
 
+_PLAIN = re.compile(r"[\w.~/-]+", re.ASCII)
 _MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
 # Agents ask for a handful of short paths over and over; what is longer is worked out each time, so that no client
 # can fill the memory of it.
@@ -133,12 +134,13 @@ class Router:
             route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
         elif (wire := wire_of(method, rest)) is not None:
             route = Route("model", wire, name, upstream.host, method, asked)
-        elif is_harmless(method, rest) or f"{method} {rest}" in upstream.allow_paths:
+        elif is_harmless(method, rest) or _lists(upstream.allow_paths, f"{method} {rest}"):
             route = Route("web", "http", name, upstream.host, method, asked)
         else:
             return _refused(
                 f"{method} {rest[:100]} is not a route of a model API that can be judged; "
-                'POST …/chat/completions and GET …/models are, and what the upstream\'s "allow_paths" lists',
+                "POST to …/chat/completions, …/responses, …/messages, …:generateContent and …/interactions is, GET "
+                'of …/models, and what the upstream\'s "allow_paths" lists',
                 name,
             )
         return route, _origin(upstream)
@@ -179,6 +181,15 @@ def _is_same_host(origin: tuple[str, str, int], target: Target) -> bool:
     """The same machine as far as names can say: by name and port, where 80 and 443 are two doors of one house."""
     _, host, port = origin
     return host == target.host and (port == target.port or {port, target.port} <= {80, 443})
+
+
+def _lists(allow_paths: tuple[str, ...], wanted: str) -> bool:
+    """Below a "/*" nothing is let through that a server may read as another path."""
+    return any(
+        wanted == entry
+        or (entry.endswith("/*") and wanted.startswith(entry[:-1]) and _PLAIN.fullmatch(wanted, len(entry) - 1))
+        for entry in allow_paths
+    )
 
 
 def _is_below(path: str, base: str) -> bool:

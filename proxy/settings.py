@@ -34,7 +34,8 @@ class Upstream(BaseModel):
     )
     allow_paths: tuple[str, ...] = Field(
         default=(),
-        description='Further "METHOD /path" of a model API that pass without being judged as model calls.',
+        description='Further "METHOD /path" of a model API that pass without being judged as model calls; "/*" at the '
+        "end of one stands for all below it, such as the ids of stored responses.",
     )
     connect_timeout_s: float = Field(default=10.0, gt=0, description="How long a connection may take to open.")
     idle_timeout_s: float = Field(

@@ -172,3 +172,17 @@ def test_a_path_without_its_slash_cannot_become_part_of_the_host(path: str) -> N
 def test_what_is_no_destination_is_the_clients_error(url: str) -> None:
     with pytest.raises(ClientError):
         target_of(url)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_served"),
+    [
+        ("/stored/v1/responses/resp_1", True), ("/stored/v1/responses/resp_1/input_items?limit=1", True),
+        ("/stored/v1/responses/", False), ("/stored/v1/responses", False), ("/stored/v1/responses/a%2F..%2Fb", False),
+        ("/stored/v1/responses/%72", False), ("/stored/v1/responsesx", False), ("/stored/v1/files/f1", False),
+    ],
+)  # fmt: skip
+def test_an_allowed_path_may_stand_for_all_plain_paths_below_it(path: str, is_served: bool) -> None:
+    stored = Upstream(base_url="https://api.openai.com", allow_paths=("GET /v1/responses/*",))
+    found = Router({"stored": stored}).base_url("GET", path, None)
+    assert (found.refused is None) is is_served
