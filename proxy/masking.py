@@ -32,6 +32,7 @@ STRUCTURAL_KEYS = frozenset(
         "detail", "previous_response_id", "system_fingerprint", "namespace", "server_label", "server_url",
         "connector_id", "tunnel_id", "caller_id", "approval_request_id", "file_id", "toolset_name", "tool_name",
         "server_name", "mcp_server_name", "encrypted_index", "encrypted_stdout", "previous_message_id", "effort", "ttl",
+        "done_reason", "created_at", "keep_alive", "toolUseId", "stopReason",
     }
 )  # fmt: skip
 _BINARY_KEYS = frozenset({"data", "file_data", "b64_json", "inlineData", "images", "bytes"})

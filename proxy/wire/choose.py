@@ -8,12 +8,21 @@ from proxy.wire.anthropic_messages import AnthropicMessages
 from proxy.wire.format import Wire
 from proxy.wire.gemini import GeminiGenerate, GeminiGenerateArray, asks_for_array
 from proxy.wire.gemini_interactions import GeminiInteractions
+from proxy.wire.ollama import OllamaChat, OllamaGenerate
 from proxy.wire.openai_chat import OpenAIChat
 from proxy.wire.openai_responses import OpenAIResponses
 
 WIRES: dict[str, Wire] = {
     wire.name: wire
-    for wire in (OpenAIChat(), OpenAIResponses(), GeminiGenerate(), GeminiInteractions(), AnthropicMessages())
+    for wire in (
+        OpenAIChat(),
+        OpenAIResponses(),
+        GeminiGenerate(),
+        GeminiInteractions(),
+        AnthropicMessages(),
+        OllamaChat(),
+        OllamaGenerate(),
+    )
 }
 _GEMINI_ARRAY = GeminiGenerateArray()
 
@@ -27,9 +36,11 @@ _CALLS = (
         "gemini.generate",
     ),
     (re.compile(r"/interactions$"), "gemini.interactions"),
+    (re.compile(r"/api/chat$"), "ollama.chat"),
+    (re.compile(r"/api/generate$"), "ollama.generate"),
 )
 # Reads that carry neither prompts nor tools.
-_HARMLESS = (re.compile(r"/models(/[^/:]+)?$"),)
+_HARMLESS = (re.compile(r"/models(/[^/:]+)?$"), re.compile(r"/api/(?:tags|ps|version)$"))
 
 
 def wire_of(method: str, path: str) -> str | None:

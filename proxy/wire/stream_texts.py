@@ -6,6 +6,7 @@ from typing import Any
 
 from proxy.wire.spans import Texts, read_json
 from proxy.wire.sse import Framer, data_of
+from trajectory.errors import FormatError
 
 _Path = tuple[str | int, ...]
 
@@ -18,7 +19,7 @@ def texts_of_stream(stream: bytes) -> Texts:
     """
     joined: dict[_Path, list[str]] = {}
     if stream.lstrip()[:1] in (b"[", b"{"):  # Google's streams are JSON arrays where nobody asks for events
-        for element in array if isinstance(array := read_json(stream)[0], list) else [array]:
+        for element in _elements(stream):
             _join(element, (), joined)
         return _texts(joined)
     framer = Framer()
@@ -27,6 +28,15 @@ def texts_of_stream(stream: bytes) -> Texts:
         if data and data != b"[DONE]":
             _join(read_json(data)[0], (), joined)
     return _texts(joined)
+
+
+def _elements(stream: bytes) -> list[Any]:
+    """Of an array, or of lines that are a JSON object each (Ollama)."""
+    try:
+        array = read_json(stream)[0]
+    except FormatError:
+        return [read_json(line)[0] for line in stream.split(b"\n") if line.strip()]
+    return array if isinstance(array, list) else [array]
 
 
 def _texts(joined: dict[_Path, list[str]]) -> Texts:
