@@ -64,6 +64,7 @@ class _Live:
     exchange: Exchange
     request: web.BaseRequest
     destination: Destination
+    loop: asyncio.AbstractEventLoop
     began_s: float
     forward: Forward | None = None
     upstream: UpstreamReply | None = None
@@ -182,7 +183,7 @@ class Gateway:
             )
         except ClientError as e:
             return _not_a_name(e)
-        live = _Live(exchange, request, destination, began_s)
+        live = _Live(exchange, request, destination, loop, began_s)
         session = destination.session or ""
         self._under_way[session] = self._under_way.get(session, 0) + 1
         self._busy += 1
@@ -224,20 +225,23 @@ class Gateway:
         if length is not None and len(first) == length:
             return first
         parts, size = [first], len(first)
-        while data := await request.content.readany():
-            size += len(data)
-            if size > self.max_body_bytes:
-                return plain_error(413, "unreadable_body", too_large)
+        while size <= self.max_body_bytes:
+            data = await request.content.readany()
+            if not data:
+                return b"".join(parts)
             parts.append(data)
-        return b"".join(parts)
+            size += len(data)
+        return plain_error(413, "unreadable_body", too_large)
 
     # --- driving ---
 
     def _at(self, live: _Live) -> float:
-        return asyncio.get_running_loop().time() - live.began_s
+        return live.loop.time() - live.began_s
 
     async def _drive(self, live: _Live, arrival: Arrival) -> None:
-        await self._perform_all(live, live.exchange.receive(arrival))
+        effects = live.exchange.receive(arrival)
+        if effects:
+            await self._perform_all(live, effects)
 
     async def _perform_all(self, live: _Live, effects: list[Effect]) -> None:
         live.undone.extend(effects)
