@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from proxy.wire.anthropic_messages import AnthropicMessages
+from proxy.wire.anthropic_messages import read_messages as read_anthropic
 from proxy.wire.openai_chat import OpenAIChat
 from proxy.wire.openai_chat import read_messages as read_chat
 from trajectory.conversation import Message
 from trajectory.errors import FormatError
 
-_READERS: dict[str, Callable[[bytes], tuple[Message, ...]]] = {OpenAIChat.name: read_chat}
+_READERS: dict[str, Callable[[bytes], tuple[Message, ...]]] = {
+    OpenAIChat.name: read_chat,
+    AnthropicMessages.name: read_anthropic,
+}
 READABLE_WIRES = frozenset(_READERS)
 LOOP_WIRES = frozenset({OpenAIChat.name})
 """Wire formats that the engine's own loop can speak."""
