@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.environment import UpstreamAddress, vendor_of
-from proxy.headers import key_header, with_key
+from proxy.headers import forwarded, key_header, returned, with_key
 
 CLIENT = (
     ("Authorization", "Bearer agent"),
@@ -31,3 +31,29 @@ def test_the_proxys_own_key_replaces_every_credential_of_the_agent(
 ) -> None:
     sent = with_key(CLIENT, key_header("k", vendor_of(name, upstream)))
     assert sent == (("anthropic-version", "2023-06-01"), header)
+
+
+def raw(*fields: tuple[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("utf-8", "surrogateescape")) for name, value in fields]
+
+
+def test_fields_of_one_hop_and_ironcages_own_stay_on_it() -> None:
+    fields = raw(
+        ("Host", "x"), ("Connection", "X-Private , close"), ("x-private", "1"), ("Keep-Alive", "5"), ("TE", "trailers"),
+        ("Transfer-Encoding", "chunked"), ("Content-Length", "1"), ("Upgrade", "h2c"), ("Expect", "100-continue"),
+        ("Proxy-Authorization", "Basic x"), ("X-IronCage-Session", "s"), ("x-ironcage-anything", "s"),
+        ("Accept-Encoding", "gzip"), ("Set-Cookie", "a"), ("Set-Cookie", "b"), ("X-Kept", "caf\udce9"),
+    )  # fmt: skip
+    kept = (("Set-Cookie", "a"), ("Set-Cookie", "b"), ("X-Kept", "caf\udce9"))
+    assert forwarded(fields, judged=True) == (*kept, ("Accept-Encoding", "identity"))
+    assert forwarded(fields, judged=False) == (("Accept-Encoding", "gzip"), *kept)
+
+
+def test_a_reply_keeps_its_fields_in_order_but_for_those_of_the_hop() -> None:
+    fields = (
+        ("Date", "d"), ("Connection", "X-Hop"), ("X-Hop", "1"), ("Set-Cookie", "a"), ("Content-Length", "3"),
+        ("Trailer", "X"), ("Set-Cookie", "b"), ("Proxy-Authenticate", "Basic"),
+    )  # fmt: skip
+    kept = [("Date", "d"), ("Set-Cookie", "a"), ("Content-Length", "3"), ("Set-Cookie", "b")]
+    assert list(returned(fields)) == kept
+    assert list(returned(fields, whole=True)) == [field for field in kept if field[0] != "Content-Length"]
