@@ -40,14 +40,15 @@ _KINDS = {
     )
 }
 
+_EVENTS = {f"{kind.name}.{tail}": (kind, tail) for kind in _KINDS.values() for tail in ("added", "delta", "done")}
+
 
 def text_kind(event_type: object) -> tuple[TextKind | None, str]:
     """The kind of text that events of this type bring, if one is read here, and the last word of the type."""
     if not isinstance(event_type, str):
         return None, ""
-    stem, _, tail = event_type.rpartition(".")
-    kind = _KINDS.get(stem)
-    return (kind, tail) if tail in ("added", "delta", "done") else (None, tail)
+    known = _EVENTS.get(event_type)
+    return known if known is not None else (None, event_type.rpartition(".")[2])
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
 from proxy.wire.openai_responses_reply import item_edits, response_edits, span_edits
 from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, items_of, reply_of
 from proxy.wire.spans import Edit, apply_edits, escaped, read_json, span_at
-from proxy.wire.sse import Framer, data_of, with_data
+from proxy.wire.sse import Framer, name_and_data, with_data
 from trajectory.conversation import Reply, ToolCall
 from trajectory.errors import FormatError
 
@@ -52,9 +52,13 @@ class ResponsesStream:
         self.restored = 0
 
     def feed(self, part: bytes) -> StreamStep:
+        frames = self._framer.feed(part)
+        if len(frames) == 1 and not self._error and not self.ended:  # the common case, without a list
+            out = self._frame(frames[0])
+            return StreamStep(last=out) if self.ended else StreamStep(send=out)
         send: list[bytes] = []
         last: list[bytes] = []
-        for frame in self._framer.feed(part):
+        for frame in frames:
             waiting, self._error = self._error, b""
             out = self._frame(frame)
             (last if self.ended else send).append(waiting + out)
@@ -101,7 +105,7 @@ class ResponsesStream:
     # --- events ---
 
     def _frame(self, frame: bytes) -> bytes:
-        data = data_of(frame)
+        name, data = name_and_data(frame)
         if not data:
             return frame
         if data.strip() == b"[DONE]":
@@ -112,6 +116,8 @@ class ResponsesStream:
             said = _event.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"an event of the stream is not one of a response: {e}") from None
+        if name not in ("", "message", said.type) and said.type is not None:
+            raise FormatError("an event goes by two names")  # clients read the one or the other
         is_error = said.type == "error" or (said.type is None and said.error is not None)
         self.failed = self.failed or is_error or said.type == "response.failed"
         if isinstance(said.response, dict):

@@ -145,6 +145,9 @@ def test_pseudonyms_are_restored_in_every_repetition_and_never_in_reasoning() ->
     assert said["response.function_call_arguments"] == final.output[2].arguments
     assert said["response.custom_tool_call_input"] == final.output[3].input
     assert said["response.shell_call_command"] == final.output[4].action.commands[0]
+    order = [e["type"] for e in events]
+    for stem in said:  # what was held comes ahead of the end of its text
+        assert len(order) - order[::-1].index(f"{stem}.delta") <= order.index(f"{stem}.done")
     ends = {e["type"]: e for e in events if e["type"].endswith(".done")}
     assert ends["response.output_text.done"]["text"] == ends["response.content_part.done"]["part"]["text"]
     assert ends["response.output_text.done"]["text"] == final.output_text
@@ -163,6 +166,21 @@ def test_a_pseudonym_cut_anywhere_is_restored(piece: int) -> None:
     deltas = [e["delta"] for e in r.events_of(out) if e["type"] == "response.output_text.delta"]
     assert "".join(deltas) == final.output_text == f"a {VALUE} b PII_EM"
     assert json.loads(final.output[1].arguments) == {"to": VALUE}
+
+
+def test_what_is_held_of_a_text_whose_end_is_not_told_comes_ahead_of_the_end_of_its_item() -> None:
+    where = {"output_index": 0, "content_index": 0}
+    stream = r.frame("response.output_text.delta", 0, **where, delta="a PII_EM") + r.frame(
+        "response.output_item.done", 1, output_index=0, item=r.message("a PII_EM")
+    )
+    events = r.events_of(read(stream, restoring())[0])
+    assert [(e["sequence_number"], e.get("delta")) for e in events] == [(0, "a "), (1, "PII_EM"), (2, None)]
+
+
+def test_a_refused_call_that_is_added_twice_is_told_of_once() -> None:
+    added = r.frame("response.output_item.added", 0, output_index=0, item=r.function("bad"))
+    out, *_ = read(added + added, Judge(("bad",)))
+    assert [e["type"] for e in r.events_of(out)].count("response.output_text.delta") == 1
 
 
 def test_what_is_held_when_the_stream_breaks_off_is_let_out() -> None:
@@ -242,6 +260,7 @@ def test_the_computer_goes_by_the_type_under_which_it_was_offered() -> None:
         r.frame("response.shell_call_command.added", 1, output_index=3, command="rm"),
         b'data: {"type":"x","item":{"type":"message","type":"function_call"}}\n\n',
         b'data: {"type":"response.completed","response":{"output":[{"type":"x"}],"output":[{"type":"y"}]}}\n\n',
+        b'event: response.output_text.delta\ndata: {"type":"response.output_item.done","item":{}}\n\n',
         b"data: {\n\n", b"data: []\n\n", b"data: \xff\n\n", b"data\n\ndata\n: {}\n\nfoo\n\n",
     ],
 )  # fmt: skip
