@@ -8,13 +8,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from policies.engine import Engine
-from policies.quoting import listed
-from policies.verdict import Code, DropTools, Refuse, Verdict
+from policies.verdict import Code, Refuse
 from proxy.arrivals import (
     Arrival,
     ClientLeft,
@@ -43,11 +41,12 @@ from proxy.effects import (
     StopUpstream,
 )
 from proxy.encoding import TooLargeError
+from proxy.judging import Judging, told
 from proxy.operation import Operation, Recorded, Route
 from proxy.recording import AttemptDraft
-from proxy.wire.format import Lookup, Rendered, StreamStep
+from proxy.wire.format import RefusedReplyError, Rendered, StreamStep
 from trajectory.errors import ClientError, FormatError
-from trajectory.events import AttemptEnded, BytesMoved, CallProposed, End
+from trajectory.events import AttemptEnded, End
 from trajectory.record import VerdictNote
 
 
@@ -109,9 +108,8 @@ class Exchange:
 
     refused: Refuse | None = None
     """Set where there is nothing to judge: the place that was asked for is not served."""
-    lookup: Lookup | None = None
     state: State = State.NEW
-    notes: list[VerdictNote] = field(default_factory=list)
+    judging: Judging = field(init=False)
     _end: End = "complete"
     _final: list[Effect] = field(default_factory=list)
     _parts: list[bytes] = field(default_factory=list)
@@ -121,6 +119,13 @@ class Exchange:
     _unsearched: bool = False
     """Personal data was not, or could not be, looked for: nothing of what was said is written down."""
     _now_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.judging = Judging(self.engine, self.operation)
+
+    @property
+    def notes(self) -> list[VerdictNote]:
+        return self.judging.notes
 
     def receive(self, arrival: Arrival) -> list[Effect]:
         handler = TRANSITIONS.get((self.state, type(arrival)))
@@ -141,7 +146,7 @@ class Exchange:
         refused = Refuse("policy_failed", "exchange", message)
         if not self._began:
             return [StopUpstream(), *self._refuse(refused)]
-        self._note("cut", refused.rule, refused.code, message)
+        self.judging.note("cut", refused.rule, refused.code, message)
         return self._cut(refused.code, message, "refused")
 
     # --- the request ---
@@ -178,33 +183,21 @@ class Exchange:
 
     def _judge(self) -> list[Effect]:
         operation = self.operation
-        verdict = self._asked(operation)
-        if isinstance(verdict, DropTools):
-            operation.apply(verdict)
-            names = listed(sorted(verdict.names))
-            self._note("rewrite", verdict.rule, "tool_not_allowed", verdict.message, names, len(verdict.names))
+        verdict = self.judging.asked()
         try:
             body = operation.seal()
         except ClientError as e:  # masking declined: more values than a session may hold
-            return self._search_failed(DetectionFailed(self._now_s, _told(e)))
+            return self._search_failed(DetectionFailed(self._now_s, told(e)))
         self._headers, body = self.coding.sealed(self._headers, body)
         counts = operation.mask_counts()
         if counts:
-            self._note_counts("masked", "put pseudonyms in place of personal data", counts)
-        if not isinstance(verdict, Refuse):
-            verdict = self.engine.judge(BytesMoved(operation.memory.id, self.route.host, sent=len(body)))
-        if isinstance(verdict, Refuse):
-            return self._refuse(verdict)
+            self.judging.note_counts("masked", "put pseudonyms in place of personal data", counts)
+        refused = verdict if isinstance(verdict, Refuse) else self.judging.sent(len(body))
+        if refused is not None:
+            return self._refuse(refused)
         self.draft.request_bytes = len(body)
         self.state = State.ASKED
         return [Forward(self.route.upstream, self.route.method, self.route.path, self._headers, body)]
-
-    def _asked(self, operation: Operation) -> Verdict:
-        for call in operation.brings():
-            verdict = self.engine.judge(call)
-            if isinstance(verdict, Refuse):
-                return verdict
-        return self.engine.judge(operation.ask())
 
     # --- the reply ---
 
@@ -217,7 +210,7 @@ class Exchange:
             return self._upstream_error(502, "upstream_unreadable", f"The upstream's reply cannot be judged: {e}.")
         # only the proxy itself speaks in these names
         self._headers = tuple((k, v) for k, v in head.headers if not k.lower().startswith("x-ironcage-"))
-        if self.operation.reply_began(head, self):
+        if self.operation.reply_began(head, self.judging):
             self.state = State.COLLECTING
             return []
         self.state = State.FLOWING
@@ -240,8 +233,12 @@ class Exchange:
         headers = self._headers
         try:
             plain = self.coding.whole(body)
-            client = self.operation.whole(plain, self)
+            client = self.operation.whole(plain, self.judging)
             headers, body = self.coding.unchanged(headers, body, plain) if client is plain else (headers, client)
+        except RefusedReplyError as e:
+            self._end = "refused"
+            status = self.operation.refusal_status
+            return self._answer(self.operation.error(status, e.refused.code, e.refused.message), e.refused.code)
         except FormatError as e:
             return self._upstream_error(502, "upstream_unreadable", f"The upstream's reply cannot be judged: {e}.")
         self._end = "failed" if self._status >= 400 or self.operation.has_failed else "complete"
@@ -250,7 +247,7 @@ class Exchange:
     def _flow(self, part: ReplyPart) -> list[Effect]:
         refused = self._received(part)
         if refused is not None:
-            self._note("cut", refused.rule, refused.code, refused.message, refused.subject)
+            self.judging.note("cut", refused.rule, refused.code, refused.message, refused.subject)
             return self._cut(refused.code, refused.message, "refused")
         try:
             data = self.coding.part(part.data)
@@ -306,7 +303,7 @@ class Exchange:
         return [Detect(self.operation.record_texts())]
 
     def _refuse(self, refused: Refuse, status: int | None = None) -> list[Effect]:
-        self._note("refuse", refused.rule, refused.code, refused.message, refused.subject)
+        self.judging.note("refuse", refused.rule, refused.code, refused.message, refused.subject)
         self._end = "refused"
         if refused.ending == "final_message":
             final = self.operation.final_message(refused.message)
@@ -356,7 +353,9 @@ class Exchange:
     def _commit(self, recorded: Recorded) -> list[Effect]:
         restored = self.draft.restored(self.operation)
         if restored:
-            self._note("rewrite", "redaction", "restored", "put values back in place of pseudonyms", count=restored)
+            self.judging.note(
+                "rewrite", "redaction", "restored", "put values back in place of pseudonyms", count=restored
+            )
         if self._unsearched:
             self.draft.leave_out_request("it was not searched for personal data, or could not be masked")
         self.draft.extra |= self.coding.extra()
@@ -395,40 +394,6 @@ class Exchange:
         self.state = State.DONE
         return [EndReply()]
 
-    # --- judging replies (proxy.wire.format.ReplyJudge) ---
-
-    def call(self, name: str, call_id: str) -> Refuse | None:
-        verdict = self.engine.judge(CallProposed(self.operation.memory.id, name, call_id))
-        if not isinstance(verdict, Refuse):
-            return None
-        self._note("refuse", verdict.rule, verdict.code, verdict.message, verdict.subject or name)
-        return verdict
-
-    def offered(self, tools: Sequence[tuple[str, ...]]) -> frozenset[str]:
-        verdicts: dict[str, Refuse] = {}
-        for name, *aliases in tools:
-            verdict = self.engine.judge(CallProposed(self.operation.memory.id, name, aliases=tuple(aliases)))
-            if isinstance(verdict, Refuse):
-                verdicts[name] = verdict
-        if verdicts:
-            first = next(iter(verdicts.values()))
-            message = "Tools that may not be called were taken out of the upstream's list."
-            self._note("rewrite", first.rule, first.code, message, listed(sorted(verdicts)), len(verdicts))
-        return frozenset(verdicts)
-
     def _received(self, part: ReplyPart) -> Refuse | None:
         self.draft.reply_bytes += len(part.data)
-        verdict = self.engine.judge(BytesMoved(self.operation.memory.id, self.route.host, received=len(part.data)))
-        return verdict if isinstance(verdict, Refuse) else None
-
-    def _note(self, action: str, rule: str, code: str, message: str, subject: str = "", count: int = 1) -> None:
-        self.notes.append(VerdictNote(action, rule, code, message, subject, count))  # type: ignore[arg-type]
-
-    def _note_counts(self, code: str, did: str, counts: dict[str, int]) -> None:
-        kinds = " ".join(f"{kind}:{count}" for kind, count in sorted(counts.items()))
-        self._note("rewrite", "redaction", code, did, kinds, sum(counts.values()))
-
-
-def _told(error: ClientError) -> str:
-    """What a client is told of an error that is its own."""
-    return f"{error}. {error.hint}." if error.hint else f"{error}."
+        return self.judging.received(len(part.data))

@@ -29,6 +29,7 @@ from proxy.wire.format import (
     EndsWithError,
     Rendered,
     ReplyJudge,
+    Signed,
     StreamReader,
     StreamsAs,
     StreamStep,
@@ -38,7 +39,7 @@ from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.spans import Texts
 from proxy.wire.stream_texts import texts_of_stream
 from trajectory.conversation import Reply, ToolCall, ToolDefinition
-from trajectory.errors import FormatError
+from trajectory.errors import ClientError, FormatError
 from trajectory.events import CallProposed, ModelAsked
 from trajectory.record import Body, Span
 
@@ -79,6 +80,9 @@ class ModelOperation:
         known = self.memory if self.named_session else self._similar(request.body)
         layout = read_layout(request.body, self.wire.list_key, known.layout if known is not None else None)
         self._asked = self.wire.read_request(layout, self.route.path)
+        wire: object = self.wire
+        if isinstance(wire, Signed) and wire.is_opaque and self.redactor is not None:
+            raise FormatError("it is in a format of its model's own, which cannot be searched for personal data")
         self.digest = layout.digest(self.route.upstream, masked_keys(self.route.path))
         if not self.named_session:
             self.memory = self._correlated(layout, known)
@@ -134,6 +138,12 @@ class ModelOperation:
             if any(placed.section.issued for placed in layout.fields.values()):
                 self.tools = tuple(_masked_tool(tool, self.redactor, vault) for tool in self.tools)
         self.sent = layout.assembled()
+        wire: object = self.wire
+        if isinstance(wire, Signed) and any(section.issued for section in layout.sections()):
+            raise ClientError(
+                "the request holds personal data, which would be masked",
+                hint="a request that is signed over its bytes goes on as it came or not at all",
+            )
         if self._asked is not None and not self._asked.counts:
             self.memories.judged(self.memory, layout)
         return self.sent[0].data if len(self.sent) == 1 else b"".join(span.data for span in self.sent)

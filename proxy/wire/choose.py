@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from proxy.wire.anthropic_messages import AnthropicMessages
+from proxy.wire.bedrock import BedrockConverse, BedrockInvoke
 from proxy.wire.format import Wire
 from proxy.wire.gemini import GeminiGenerate, GeminiGenerateArray, asks_for_array
 from proxy.wire.gemini_interactions import GeminiInteractions
@@ -22,6 +23,8 @@ WIRES: dict[str, Wire] = {
         AnthropicMessages(),
         OllamaChat(),
         OllamaGenerate(),
+        BedrockConverse(),
+        BedrockInvoke(),
     )
 }
 _GEMINI_ARRAY = GeminiGenerateArray()
@@ -36,6 +39,8 @@ _CALLS = (
         "gemini.generate",
     ),
     (re.compile(r"/interactions$"), "gemini.interactions"),
+    (re.compile(r"/model/[^/]+/(?:converse|converse-stream|count-tokens)$"), "bedrock.converse"),
+    (re.compile(r"/model/[^/]+/(?:invoke|invoke-with-response-stream)$"), "bedrock.invoke"),
     (re.compile(r"/api/chat$"), "ollama.chat"),
     (re.compile(r"/api/generate$"), "ollama.generate"),
 )

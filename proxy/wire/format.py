@@ -12,6 +12,7 @@ from policies.verdict import Refuse
 from proxy.wire.layout import Layout, Section
 from proxy.wire.spans import Texts
 from trajectory.conversation import Message, Reply, ToolDefinition
+from trajectory.errors import FormatError
 
 Lookup = Callable[[str], str | None]
 """From a pseudonym to the value it stands for in this session; None for any other text."""
@@ -65,6 +66,23 @@ class ReplyRead:
     client_reply: Reply | None = None
     refused: tuple[Refuse, ...] = ()
     restored: int = 0
+
+
+class RefusedReplyError(FormatError):
+    """A whole reply that may not pass, in a format whose replies are not edited."""
+
+    def __init__(self, refused: Refuse) -> None:
+        super().__init__(refused.message)
+        self.refused = refused
+
+
+@runtime_checkable
+class Signed(Protocol):
+    """A wire whose requests are signed by the client: they go on as they came, or not at all."""
+
+    is_signed: bool
+    is_opaque: bool
+    """What its bodies say nobody here can read: they do not pass where redaction is on."""
 
 
 class StreamStep(Struct):
