@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -52,17 +53,39 @@ def _whole(value: Any) -> Any:
 
 def nearest[C: Call](tool: str, arguments: str, recorded: Sequence[C], count: int = 3) -> list[C]:
     """The `count` recorded calls that are most like this one, best first; calls of the same tool come first."""
+    distinct = list({(one.tool, one.arguments): one for one in reversed(recorded)}.values())[::-1]
+    same = [one for one in distinct if one.tool == tool]
+    found = _most_alike(arguments, same, count)
+    if len(found) < count:
+        others = [one for one in distinct if one.tool != tool]
+        likeness = {one.tool: _ratio(tool, one.tool) for one in others}
+        nearest_names = sorted(others, key=lambda one: -likeness[one.tool])[: 2 * count]
+        rest = _most_alike(arguments, nearest_names, 2 * count)
+        found += sorted(rest, key=lambda one: -likeness[one.tool])[: count - len(found)]
+    return found
 
-    def likeness(call: C) -> tuple[bool, float, float]:
-        same = call.tool == tool
-        names = 1.0 if same else _ratio(tool, call.tool)
-        return same, names, _ratio(_shape(arguments), _shape(call.arguments))
 
-    return sorted(recorded, key=likeness, reverse=True)[:count]
+def _most_alike[C: Call](arguments: str, recorded: Sequence[C], count: int) -> list[C]:
+    """Of many, those are compared in order of letters that share most letters at all, which is quick to tell."""
+    wanted = _shape(arguments)
+    letters = Counter(wanted)
+
+    def shared(call: C) -> float:
+        other = _shape(call.arguments)
+        return (letters & Counter(other)).total() / (len(wanted) + len(other) or 1)
+
+    likely = sorted(recorded, key=shared, reverse=True)[: 2 * count]
+    return sorted(likely, key=lambda one: _likeness(wanted, _shape(one.arguments)), reverse=True)[:count]
+
+
+def _likeness(one: str, other: str) -> float:
+    """Long documents would make the comparison quadratic: where they part, a little of them tells enough."""
+    start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    size = len(one) + len(other) or 1
+    return (2 * start + _ratio(one[start : start + 80], other[start : start + 80]) * (size - 2 * start)) / size
 
 
 def _shape(arguments: str) -> str:
-    # Long documents would make the comparison quadratic; their beginnings tell them apart well enough.
     return (canonical_arguments(arguments) or arguments)[:2000]
 
 

@@ -1,7 +1,8 @@
 """Several worlds, asked in the declared order: the first that has an answer gives it, and the others are told.
 
 A world that was not asked knows nothing of a write that another one answered. A tape compares writes itself; a
-simulator cannot, so an answer of a simulator after writes that it did not see says that the state may have moved.
+simulator cannot, so an answer of a simulator after writes that it did not see says that the state may have moved. A
+write that nobody could answer counts too: the model was told of an error, and what it would have done is not known.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from replay.world.contract import Answer, Snapshot, World, missing
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """At least one snapshot; with one alone a run starts that world itself."""
+    """At least one snapshot."""
 
     links: tuple[Snapshot, ...]
 
@@ -32,7 +33,7 @@ class Chain:
             for world in worlds:
                 await world.close()
             raise
-        return worlds[0] if len(worlds) == 1 else ChainedWorlds(worlds)
+        return ChainedWorlds(worlds)
 
 
 class ChainedWorlds:
@@ -44,15 +45,18 @@ class ChainedWorlds:
         for world in self._worlds:
             answer = await world.answer(tool, arguments)
             if not answer.is_missing:
-                for other in self._worlds:
-                    if other is not world:
-                        other.witness(tool, arguments)
+                self._tell(tool, arguments, [other for other in self._worlds if other is not world])
                 return answer
             notes.append(answer.served.note)
+        self.witness(tool, arguments)
         return missing(tool, arguments, "; ".join(filter(None, notes)))
 
     def witness(self, tool: str, arguments: str) -> None:
-        for world in self._worlds:
+        self._tell(tool, arguments, self._worlds)
+
+    @staticmethod
+    def _tell(tool: str, arguments: str, worlds: Sequence[World]) -> None:
+        for world in worlds:
             world.witness(tool, arguments)
 
     async def close(self) -> tuple[str, ...]:

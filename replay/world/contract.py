@@ -35,10 +35,12 @@ class World(Protocol):
     """What answers the tool calls of one run. Calls come one after the other."""
 
     async def answer(self, tool: str, arguments: str) -> Answer:
-        """`arguments` is the raw text that the model wrote, which may be no JSON."""
+        """`arguments` is the raw text that the model wrote, which may be no JSON. A missing answer leaves the world as
+        it was.
+        """
 
     def witness(self, tool: str, arguments: str) -> None:
-        """The run made this call and another world answered it: what is known here may have been moved by it."""
+        """The run made this call, and another world or none answered it: what is known here may not hold after it."""
 
     async def close(self) -> tuple[str, ...]:
         """Give back what the run held; sentences for its certificate. Idempotent."""

@@ -7,12 +7,14 @@ bake-off, and what it returns is `start.data` of every run, which must leave it 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -164,9 +166,37 @@ def _class(name: str) -> type:
 
 
 def _sources(made: type) -> list[str]:
-    """Digests of the files that define the class and those that it inherits from."""
-    files = {inspect.getsourcefile(one) for one in made.__mro__ if one.__module__ != "builtins"}
-    return sorted(file_digest(Path(file)) for file in files if file)
+    """Digests of the files that define the class and its ancestors, and of what they import from their own folder."""
+    pending = {one.__module__ for one in made.__mro__}
+    root = Path(inspect.getfile(made)).resolve().parent
+    seen: dict[str, str] = {}
+    while pending:
+        name = pending.pop()
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if name in seen or file is None:
+            continue
+        seen[name] = file_digest(Path(file))
+        if Path(file).resolve().is_relative_to(root):
+            pending |= {one for one in _imports(Path(file), name) if _is_below(one, root)}
+    return sorted(seen.values())
+
+
+def _imports(file: Path, module: str) -> Iterator[str]:
+    """Names of modules that the source may mean; names within them too, as they may be modules."""
+    package = module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            name = "." * node.level + (node.module or "")
+            source = importlib.util.resolve_name(name, package) if node.level else name
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def _is_below(module: str, root: Path) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is not None and Path(file).resolve().is_relative_to(root)
 
 
 def _option_digest(value: str) -> str:

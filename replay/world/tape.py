@@ -177,9 +177,9 @@ def _moved(recorded: Sequence[Write], made: Sequence[Write]) -> str:
         return ""
     there, here = Counter(recorded), Counter(made)
     said: list[str] = []
-    said += _told("this run made {} that the recording had not made by then", list((here - there).elements()))
-    said += _told("the recording had made {} that this run has not made", list((there - here).elements()))
-    return ", and ".join(said) or "the same writes were made in another order"
+    said += _told("this run called {} that the recording had not called by then", list((here - there).elements()))
+    said += _told("the recording had called {} that this run has not called", list((there - here).elements()))
+    return ", and ".join(said) or "the same writes were called in another order"
 
 
 def _told(sentence: str, writes: list[Write]) -> list[str]:

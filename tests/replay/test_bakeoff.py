@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -331,3 +332,52 @@ async def test_recorded_runs_of_another_model_are_not_taken_for_production() -> 
     store.append([msgspec.structs.replace(first, model="prod-2")])
     await bake(plan(task, candidates=(GOOD,), reference="production"), ScriptedHouse(store, {"good-1": good}))
     assert {r.trajectory for r in store.runs("b1") if r.candidate.name == "production"} == {"prod-order-7"}
+
+
+# --- what answers the tool calls
+
+
+def world_file(folder: Path, status: str = "lost") -> str:
+    (folder / "orders.json").write_text(json.dumps({"7": {"status": status}, "8": {"status": "in transit"}}))
+    tools = {"look": {"do": "read", "table": "orders", "key": "$id"}}
+    (folder / "world.yaml").write_text(json.dumps({"tables": {"orders": {"file": "orders.json"}}, "tools": tools}))
+    return f"tables:{folder / 'world.yaml'}"
+
+
+async def test_declared_simulator_answers_before_the_tape_and_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    store = MemoryStore()
+    house = ScriptedHouse(store, {"good-1": good, "bad-1": bad})
+    task = loop_task(store)
+    asked = plan(task, world=(world_file(tmp_path), "tape"))
+    bakeoff = await bake(asked, house)
+    runs = by_candidate(house)
+    assert [one.fidelity for one in runs["good"].served + runs["bad"].served] == ["simulated", "simulated"]
+    assert runs["good"].answer == 'It is {"status": "lost"}.'
+    plain = await bake(plan(task, id="b2"), house)
+    differing = {
+        name for name in bakeoff.fingerprint_parts if bakeoff.fingerprint_parts[name] != plain.fingerprint_parts[name]
+    }
+    assert differing == {"world"}
+    world_file(tmp_path, status="found")
+    with pytest.raises(OperatorError, match="world changed"):
+        await bake(asked, house)
+
+
+async def test_minimal_fidelity_stands_in_each_run_and_cannot_change_half_way() -> None:
+    store = MemoryStore()
+    house = ScriptedHouse(store, {"good-1": good, "bad-1": bad})
+    task = loop_task(store)
+    await bake(plan(task, min_fidelity=0.5), house)
+    assert {run.min_fidelity for run in by_candidate(house).values()} == {0.5}
+    with pytest.raises(OperatorError, match="loop changed"):
+        await bake(plan(task, min_fidelity=0.4), house)
+    with pytest.raises(OperatorError, match="is no share"):
+        await bake(plan(task, id="b3", min_fidelity=40), house)
+
+
+async def test_defect_of_a_simulator_is_a_harness_error_and_never_a_score(tmp_path: Path) -> None:
+    store = MemoryStore()
+    house = ScriptedHouse(store, {"good-1": good})
+    await bake(plan(loop_task(store), candidates=(GOOD,), world=("tests.support.broken_world:Broken",)), house)
+    run = by_candidate(house)["good"]
+    assert (run.status, "the world has a defect" in run.error) == ("harness_error", True)
