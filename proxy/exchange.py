@@ -236,9 +236,8 @@ class Exchange:
             client = self.operation.whole(plain, self.judging)
             headers, body = self.coding.unchanged(headers, body, plain) if client is plain else (headers, client)
         except RefusedReplyError as e:
-            self._end = "refused"
-            status = self.operation.refusal_status
-            return self._answer(self.operation.error(status, e.refused.code, e.refused.message), e.refused.code)
+            self.notes[:] = [note for note in self.notes if note.message != e.refused.message]
+            return self._refuse(e.refused)
         except FormatError as e:
             return self._upstream_error(502, "upstream_unreadable", f"The upstream's reply cannot be judged: {e}.")
         self._end = "failed" if self._status >= 400 or self.operation.has_failed else "complete"

@@ -1,7 +1,8 @@
 """MCP messages: JSON-RPC 2.0 over streamable HTTP, versions up to 2025-11-25 and 2026-07-28, read without I/O.
 
 1. What is judged is what the other side parses: one object, no key twice, no batch (they existed in 2025-03-26
-   only), and never a message that is a request to one reader and a response to another.
+   only), no key that differs from a judged one only in case, and never a message that is a request to one reader
+   and a response to another.
 2. A list of tools is judged wherever a message can bring one: `result.tools` of any response (a resumed stream
    brings answers to requests that were made elsewhere), and `params.tools` of sampling, whether the server asks
    in a request of its own (up to 2025-11-25) or in an input_required result.
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.wire.case import check_case, check_cases
 from proxy.wire.spans import Edit, apply_edits, elements, members, read_json, removal, span_at
 from trajectory.errors import FormatError
 
@@ -31,6 +33,12 @@ REFUSED = -32000
 """Of the range that JSON-RPC leaves to implementations; the reason's own code stands in `data.code`."""
 
 Path = tuple[str | int, ...]
+
+# Servers and clients written in Go may take keys in any case; only what is judged here must be unmistakable.
+_ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
+_PARAMS = frozenset({"name", "arguments", "tools", "uri", "inputResponses", "_meta"})
+_RESULT = frozenset({"tools", "content", "isError", "inputRequests"})
+_TOOL = frozenset({"name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,9 @@ def read_message(raw: bytes) -> Message:
     kinds = [key for key in ("method", "result", "error") if key in value]
     if len(kinds) != 1:
         raise FormatError("a JSON-RPC message has one of method, result and error")
+    check_case(value, _ENVELOPE, "the message")
+    check_case(_object(value.get("params")), _PARAMS, "'params'")
+    check_case(_object(value.get("result")), _RESULT, "'result'")
     if kinds == ["method"] and not (isinstance(value["method"], str) and value["method"]):
         raise FormatError("'method' must be a string")
     if "id" in value and not _is_id(value["id"], is_error="error" in value):
@@ -215,6 +226,7 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _names(tools: list[Any]) -> tuple[str, ...]:
+    check_cases(tools, _TOOL, "a tool")
     names = (_object(tool).get("name") for tool in tools)
     return tuple(name if isinstance(name, str) else "" for name in names)
 

@@ -55,6 +55,9 @@ def test_a_call_is_read_with_its_raw_arguments() -> None:
         (b'{"method":"tools/call","id":1,"params":{}}', "must name a tool"),
         (b'{"method":"tools/call","id":1,"params":[{"name":"x"}]}', "must name a tool"),
         (b'{"method":"tools/call","id":1,"params":{"name":"a","name":"b"}}', "stands twice"),
+        (b'{"method":"tools/call","id":1,"params":{"name":"a","Name":"b"}}', "take for a key in lower case"),
+        (b'{"method":"ping","id":1,"Method":"tools/call"}', "take for a key in lower case"),
+        (b'{"id":1,"result":{"Tools":[]}}', "take for a key in lower case"),
         (b'{"method":"a"} {}', "not valid JSON"),
         (b'\xef\xbb\xbf{"method":"a"}', "not valid JSON"),
         (b'{"method":"a\xff"}', "not valid JSON"),
@@ -175,3 +178,8 @@ def test_an_error_has_the_id_of_the_request_where_there_is_one() -> None:
     assert json.loads(rpc_error(None, -32600, "no", "unreadable_body")) == {
         "jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "no", "data": {"code": "unreadable_body"}},
     }  # fmt: skip
+
+
+def test_a_tool_with_two_spellings_of_its_name_is_refused() -> None:
+    with pytest.raises(FormatError, match="a tool has the key"):
+        tool_lists(message(id=1, result={"tools": [{"name": "a", "NAME": "b"}]}))
