@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.support.driving import DONE, asking, completion, event
 from tests.support.gateway import Served, joined, serve
@@ -383,3 +384,27 @@ async def test_connections_are_kept_and_the_proxy_goes_on_after_every_failure(tm
                 assert status == expected
                 await client.rest(headers)
         assert [a.end for a in served.attempts] == ["refused", "complete"] * 2
+
+
+async def test_an_attempt_whose_last_judged_part_finds_the_client_gone_is_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write fails when the exchange has already moved on to its commit: what was asked for is still done."""
+    write = web.StreamResponse.write
+
+    async def failing(self: web.StreamResponse, data: bytes) -> None:
+        if b"the end" in data:
+            raise ConnectionResetError("the client's socket is closed")
+        await write(self, data)
+
+    monkeypatch.setattr(web.StreamResponse, "write", failing)
+    stream = event({"content": "the end"}) + event({}, "stop") + DONE
+    async with (
+        Scripted(answering(STREAM_HEAD + piece(stream) + piece(b""))) as model,
+        serve(tmp_path, **upstreams(model)) as served,
+        await Client.of(served) as client,
+    ):
+        await client.send(f"/s/s1/m{CHAT}", asking(stream=True))
+        await client.head()
+        attempt = await recorded(served)
+    assert joined(attempt.reply) == stream

@@ -234,3 +234,12 @@ def test_a_client_that_leaves_before_anything_was_sent_leaves_no_trace() -> None
     made = Driven(hall(redactor=redactor()), by_hand=True)
     made.give(RequestArrived((), asking(f"mail {EMAIL}")), ClientLeft(0.1))
     assert made.forwarded is None and not made.is_ended
+
+
+def test_a_first_request_that_fails_is_the_same_trajectory_when_it_comes_again_or_with_more() -> None:
+    house = hall()
+    first = ask(house, "a", reply=b"{}", status=500)
+    again = ask(house, "a", reply=b"{}", status=500)
+    more = ask(house, "a", "try harder")
+    assert len(set(trajectories(first, again, more))) == 1
+    assert trajectories(ask(house, "b")) != trajectories(first)
