@@ -8,11 +8,14 @@ from proxy.wire.anthropic_messages import AnthropicMessages
 from proxy.wire.anthropic_messages import read_messages as read_anthropic
 from proxy.wire.openai_chat import OpenAIChat
 from proxy.wire.openai_chat import read_messages as read_chat
+from proxy.wire.openai_responses import OpenAIResponses
+from proxy.wire.openai_responses import read_messages as read_responses
 from trajectory.conversation import Message
 from trajectory.errors import FormatError
 
 _READERS: dict[str, Callable[[bytes], tuple[Message, ...]]] = {
     OpenAIChat.name: read_chat,
+    OpenAIResponses.name: read_responses,
     AnthropicMessages.name: read_anthropic,
 }
 READABLE_WIRES = frozenset(_READERS)

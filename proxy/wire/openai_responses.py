@@ -152,12 +152,12 @@ class OpenAIResponses:
 def read_messages(body: bytes) -> tuple[Message, ...]:
     """All messages of a recorded request body, its instructions first. Raises FormatError."""
     layout = read_layout(body, OpenAIResponses.list_key)
-    said: list[Message] = []
-    for key, role in (("instructions", "system"), ("input", "user")):
-        text = layout.value(key) if key in layout.fields and not (key == "input" and layout.is_listed) else None
-        if isinstance(text, str):
-            said.append(Message("system" if role == "system" else "user", (Text(text),)))
-    return (*said, *(message_of(item.section.value()) for item in layout.items))
+    instructions = layout.value("instructions")
+    asked = None if layout.is_listed else layout.value("input")
+    said: tuple[Message, ...] = (Message("system", (Text(instructions),)),) if isinstance(instructions, str) else ()
+    if isinstance(asked, str):
+        said += (Message("user", (Text(asked),)),)
+    return said + tuple(message_of(item.section.value()) for item in layout.items)
 
 
 def _listed(layout: Layout) -> tuple[Offer, ...]:
