@@ -111,3 +111,17 @@ def test_file_that_cannot_be_used_is_an_operator_error_with_the_reason(
 ) -> None:
     with pytest.raises(OperatorError, match=said):
         load_table_file(written(tmp_path, **change))
+
+
+async def test_world_of_the_how_to_answers_as_it_says(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "declare-a-world.md"
+    file = tmp_path / "orders.yaml"
+    file.write_text(page.read_text("utf-8").split("```text\n")[1].split("```")[0])
+    (tmp_path / "orders.json").write_text('{"7": {"id": "7", "customer": "ann", "status": "open"}}')
+    world = await load_table_file(file).start(0)
+    assert await told(world, "find_orders", customer="ann") == [{"id": "7", "status": "open"}]
+    assert (await told(world, "cancel_order", id="7"))["status"] == "cancelled"
+    assert await told(world, "cancel_order", id="7") == {"error": "order 7 cannot be cancelled any more"}
+    assert await told(world, "add_order", customer="bob") == {"customer": "bob", "status": "open"}
+    assert (await told(world, "drop_order", id="order-1"))["customer"] == "bob"
+    assert await told(world, "get_order", id="order-1") == {"error": "no order order-1"}
