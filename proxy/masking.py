@@ -33,6 +33,9 @@ STRUCTURAL_KEYS = frozenset(
         "connector_id", "tunnel_id", "caller_id", "approval_request_id", "file_id", "toolset_name", "tool_name",
         "server_name", "mcp_server_name", "encrypted_index", "encrypted_stdout", "previous_message_id", "effort", "ttl",
         "done_reason", "created_at", "keep_alive", "toolUseId", "stopReason",
+        "thought_signature", "responseId", "modelVersion", "fileUri", "file_uri", "cachedContent", "cached_content",
+        "allowedFunctionNames", "allowed_function_names", "previous_interaction_id", "interaction_id", "event_id",
+        "continuation_token",
     }
 )  # fmt: skip
 _BINARY_KEYS = frozenset({"data", "file_data", "b64_json", "inlineData", "images", "bytes"})

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from policies.redaction.restore import Restorer
 from policies.verdict import Refuse
 from proxy.wire.format import Lookup, ReplyJudge
@@ -22,7 +24,7 @@ from proxy.wire.gemini_call import GeminiCall
 from proxy.wire.gemini_types import finish_of, usage_of
 from proxy.wire.spans import Edit, Member, elements, escaped, members, read_json, span_at
 from proxy.wire.spelling import Fields, fields_of
-from trajectory.conversation import Finish, Reply, ToolCall, Usage
+from trajectory.conversation import Finish, Reply, ToolCall
 from trajectory.errors import FormatError
 
 _MAX_CALLS = 1024
@@ -49,7 +51,7 @@ class Answer:
         self._judge = judge
         self._candidates: dict[int, _Candidate] = {}
         self._finish: Finish | None = None
-        self._usage: Usage | None = None
+        self._usage: object = None
         self._model: str | None = None
         self._id: str | None = None
         self.failed = False
@@ -58,7 +60,7 @@ class Answer:
 
     def take(self, data: bytes, *, is_last: bool = False) -> Change:
         """Judge a reply or one chunk of it; `is_last` says that no chunk will follow."""
-        reply = fields_of(read_json(data)[0], "a reply")
+        reply = fields_of(_decoded(data), "a reply")
         self._note(reply)
         change = Change()
         candidates = reply.get("candidates") or []
@@ -102,13 +104,13 @@ class Answer:
         states = [self._candidates[i] for i in sorted(self._candidates)]
         calls = tuple(call.proposed() for state in states for call in state.calls)
         text = "\n".join(t for state in states if (t := "".join(state.said)))
-        return Reply(text, calls, self._finish_with(calls), self._usage, self._model, self._id)
+        return Reply(text, calls, self._finish_with(calls), usage_of(self._usage), self._model, self._id)
 
     def client_reply(self) -> Reply:
         states = [self._candidates[i] for i in sorted(self._candidates)]
         calls = tuple(call.received() for state in states for call in state.calls if not call.refused)
         text = "\n".join(t for state in states if (t := "".join(piece.text for piece in state.shown)))
-        return Reply(text, calls, self._finish_with(calls), self._usage, self._model, self._id)
+        return Reply(text, calls, self._finish_with(calls), usage_of(self._usage), self._model, self._id)
 
     def _finish_with(self, calls: tuple[ToolCall, ...]) -> Finish | None:
         return "tool_call" if calls and self.finish == "end" else self.finish
@@ -120,7 +122,7 @@ class Answer:
         if isinstance(feedback, dict) and "blockreason" in fields_of(feedback, "'promptFeedback'"):
             self._finish = "content_filter"
         if reply.get("usagemetadata") is not None:
-            self._usage = usage_of(reply["usagemetadata"])
+            self._usage = reply["usagemetadata"]
         if isinstance(reply.get("modelversion"), str):
             self._model = reply["modelversion"]
         if isinstance(reply.get("responseid"), str):
@@ -281,3 +283,13 @@ class _Candidate:
         self.shown.append(_Piece(notice))
         self._after_notice = True
         return known, notice
+
+
+def _decoded(data: bytes) -> object:
+    """The JSON of a chunk. FormatError for a key that stands twice where that could hide a call, or show another."""
+    if b"functioncall" not in data.lower().replace(b"_", b"") and b"\\u" not in data:
+        try:
+            return msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # the other reader says what is wrong, and takes what only this one does not
+    return read_json(data)[0]

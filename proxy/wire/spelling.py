@@ -7,6 +7,8 @@ from typing import Any
 
 from trajectory.errors import FormatError
 
+_MAX_KNOWN_KEYS = 32
+
 
 class Fields(dict[str, Any]):
     """The members of one object by folded name (lower case, no underscores); `keys_as_written` has its own keys."""
@@ -28,11 +30,26 @@ def fields_of(raw: object, what: str) -> Fields:
     """
     if not isinstance(raw, dict):
         raise FormatError(f"{what} must be an object")
-    keys: dict[str, str] = {}
-    for key in raw:
-        if keys.setdefault(folded(key), key) != key:
-            raise FormatError(f"{what} has one field in two spellings: {keys[folded(key)][:40]!r} and {key[:40]!r}")
+    written = tuple(raw)
+    keys = _known_keys(written) if len(written) <= _MAX_KNOWN_KEYS else _folded_keys(written)
+    if len(keys) < len(written):
+        twice = next(key for key in written if keys[folded(key)] != key)
+        raise FormatError(f"{what} has one field in two spellings: {keys[folded(twice)][:40]!r} and {twice[:40]!r}")
     return Fields(raw, keys)
+
+
+def _folded_keys(written: tuple[str, ...]) -> dict[str, str]:
+    """The first key of each folded name."""
+    keys: dict[str, str] = {}
+    for key in written:
+        keys.setdefault(folded(key), key)
+    return keys
+
+
+@lru_cache(maxsize=1024)
+def _known_keys(written: tuple[str, ...]) -> dict[str, str]:
+    """The chunks of a stream have the same few sets of keys; nobody changes what is given here."""
+    return _folded_keys(written)
 
 
 @lru_cache(maxsize=4096)

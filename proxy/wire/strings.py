@@ -27,7 +27,7 @@ class SealedKey(str):
 _Made = type[ToolKey] | type[SealedKey] | None
 
 _TOOL_DATA = frozenset({"input", "args", "arguments", "response"})  # beside the name of the tool
-_SEALED = frozenset({"thinking", "redacted_thinking", "compaction", "reasoning"})
+_SEALED = frozenset({"thinking", "redacted_thinking", "compaction", "reasoning", "thought"})
 _SEALS = ("signature", "encrypted_content", "data")
 
 
@@ -43,7 +43,7 @@ def _collect(value: Any, key: str, made: _Made, found: list[tuple[str, str]]) ->
     if kind is str:
         found.append((key if made is None else made(key), value))
     elif kind is dict:
-        if made is None and "type" in value and _is_sealed(value):
+        if made is None and (("type" in value and _is_sealed(value)) or ("thought" in value and _is_signed(value))):
             made = SealedKey
         has_name = made is None and "name" in value and type(value["name"]) is str
         for name, inner in value.items():
@@ -51,7 +51,11 @@ def _collect(value: Any, key: str, made: _Made, found: list[tuple[str, str]]) ->
             if kind is str:
                 found.append((name if made is None else made(name), inner))
             elif kind is dict or kind is list:
-                is_data = (has_name and name in _TOOL_DATA) or (made is None and name == "input_examples")
+                is_data = (
+                    (has_name and name in _TOOL_DATA)
+                    or (made is None and name == "input_examples")
+                    or (made is None and name == "result" and "call_id" in value)
+                )
                 _collect(inner, name, ToolKey if is_data else made, found)
     elif kind is list:
         for inner in value:
@@ -63,3 +67,9 @@ def _is_sealed(value: dict[str, Any]) -> bool:
     if type(kind) is not str or kind not in _SEALED:
         return False
     return any(type(value.get(seal)) is str and value[seal] for seal in _SEALS)
+
+
+def _is_signed(part: dict[str, Any]) -> bool:
+    """Gemini marks its thoughts beside their text."""
+    signature = part.get("thoughtSignature") or part.get("thought_signature")
+    return part["thought"] is True and type(signature) is str

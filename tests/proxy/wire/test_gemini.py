@@ -9,6 +9,7 @@ from proxy.url_keys import masked_keys, without_keys
 from proxy.wire.choose import is_harmless, wire_at, wire_of
 from proxy.wire.gemini import GeminiGenerate, GeminiGenerateArray
 from proxy.wire.layout import Layout, read_layout
+from proxy.wire.strings import SealedKey, ToolKey, collected
 from tests.support.genai_sdk import chunks, parsed
 from tests.support.judging import TOKEN, VALUE, Judge, notice, restoring
 from trajectory.conversation import Message, Opaque, Text, ToolCall, ToolResult
@@ -243,3 +244,16 @@ def test_answers_of_our_own_are_read_by_the_sdk() -> None:
 def test_keys_in_a_url_are_not_written_down(path: str, masked: str, without: str) -> None:
     assert masked_keys(path) == masked
     assert without_keys(path) == without
+
+
+def test_signed_thoughts_are_sealed_and_a_tools_keys_are_its_own() -> None:
+    parts = [
+        {"text": "a", "thought": True, "thoughtSignature": "s"},
+        {"text": "b", "thought": True},
+        {"functionResponse": {"name": "f", "response": {"name": "c"}}},
+        {"type": "thought", "signature": "s", "summary": [{"text": "d"}]},
+        {"type": "function_result", "call_id": "e", "result": {"name": "f"}},
+    ]
+    made = {text: type(key) for key, text in collected(parts) if text in "abcd"}
+    assert made == {"a": SealedKey, "b": str, "c": ToolKey, "d": SealedKey}
+    assert [type(key) for key, text in collected(parts[4]) if text == "f"] == [ToolKey]

@@ -223,7 +223,7 @@ def test_a_key_in_snake_case_is_judged_too_and_two_spellings_are_refused() -> No
 @pytest.mark.parametrize(
     "stream",
     [
-        b'data: {"candidates":[{"content":{"parts":[{"text":"a"}],"parts":[]}}]}\r\n\r\n',
+        b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"a"}}],"parts":[]}}]}\r\n\r\n',
         b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"a"}}]}}]} x',
         b'data: {"candidates":{"content":{}}}\r\n\r\n',
         b"[1,2]",
