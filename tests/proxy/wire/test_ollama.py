@@ -180,6 +180,8 @@ def test_pseudonyms_are_restored_in_text_and_arguments_however_they_are_cut(cuts
     assert made["function"]["arguments"] == {"to": VALUE, "inner": {"x": [f"<{VALUE}>"]}}
     assert any(one["message"].get("thinking") == TOKEN for one in lines)
     assert reader.restored == 3
+    assert lines[-1]["done"]
+    assert lines[-1]["message"]["content"] == "PII_"
     assert TOKEN in reader.reply().text
 
 
