@@ -45,7 +45,7 @@ _CALLS = (
     (re.compile(r"/api/generate$"), "ollama.generate"),
 )
 # Reads that carry neither prompts nor tools.
-_HARMLESS = (re.compile(r"/models(/[^/:]+)?$"), re.compile(r"/api/(?:tags|ps|version)$"))
+_HARMLESS = (re.compile(r"/models(/[^/:]+)?$"), re.compile(r"/api/(?:tags|ps|version|hello)$"))
 
 
 def wire_of(method: str, path: str) -> str | None:
@@ -63,4 +63,4 @@ def wire_at(name: str, path: str) -> Wire:
 
 
 def is_harmless(method: str, path: str) -> bool:
-    return method == "GET" and any(pattern.search(path) for pattern in _HARMLESS)
+    return method in ("GET", "HEAD") and any(pattern.search(path) for pattern in _HARMLESS)

@@ -12,6 +12,7 @@ from trajectory.errors import FormatError
 # A blank line: two line ends in a row, each CRLF, LF or CR, where a CRLF is never taken for two.
 _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE = re.compile(rb"\r\n|\n|\r")
+_NAMED = re.compile(rb"event: ([a-z_.]+)\ndata: ([^\r\n]*)\n\n")
 _BOM = b"\xef\xbb\xbf"
 _FIELD = re.compile(rb"(?:event|id|retry|data)(?::|\Z)")
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -82,10 +83,9 @@ def data_of(frame: bytes) -> bytes:
 
 def name_and_data(frame: bytes) -> tuple[str, bytes]:
     """The event's name (empty if it has none; of several the last, as the standard has it) and its `data_of`."""
-    if frame.startswith(b"event: ") and frame.endswith(b"\n\n") and frame.count(b"\n") == 3 and b"\r" not in frame:
-        head, _, rest = frame.partition(b"\n")
-        if rest.startswith(b"data: ") and b"data:" not in head:
-            return head[7:].decode("utf-8", "replace"), rest[6:-2]
+    common = _NAMED.fullmatch(frame)
+    if common is not None:
+        return common[1].decode(), common[2]
     name = b""
     for raw in _LINE.split(frame.removeprefix(_BOM)):
         line = raw.lstrip(b" \t")

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anthropic
 import pytest
 
@@ -323,6 +324,20 @@ async def test_batches_are_refused_unless_the_configuration_allows_them(tmp_path
             assert refused.value.response.headers["x-ironcage-refusal"] == "route_refused"
             assert model.asked == []
             assert (await client(gw.url("open")).messages.batches.create(requests=[request])).id == "b"
+
+
+async def test_what_clients_look_up_before_they_ask_is_let_through(tmp_path: Path, client: Connect) -> None:
+    model_info = b'{"id":"m-1","type":"model","display_name":"M","created_at":"2026-01-01T00:00:00Z"}'
+    answers = [Answer(model_info), Answer(b"")]
+    async with (
+        scripted(lambda _: answers.pop(0)) as model,
+        house(tmp_path, model) as gw,
+        aiohttp.ClientSession() as session,
+    ):
+        assert (await client(gw.url("anthropic")).models.retrieve("m-1")).id == "m-1"
+        async with session.head(gw.url("anthropic") + "/api/hello") as hello:  # as Claude Code does
+            assert hello.status == 200
+        assert model.paths == ["GET /v1/models/m-1", "HEAD /api/hello"]
 
 
 async def test_the_proxys_own_key_goes_out_as_anthropic_wants_it(

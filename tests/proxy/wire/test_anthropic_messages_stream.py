@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -35,16 +36,22 @@ PARALLEL = (
     + ended()
 )
 ALONE = begun() + call(0, "a", '{"x":1}') + ended()
-RESTORED = (
-    begun()
-    + thinking(0, f"about {TOKEN}")
-    + text(1, "Write to ", *f"{TOKEN}, {TOKEN}P")
-    + call(2, "a", *json.dumps({"to": TOKEN, "cc": [TOKEN]}))
-    + ended()
-)
+WRITTEN = f"to {TOKEN}, {TOKEN}P"
+GIVEN = json.dumps({"to": TOKEN, "cc": [TOKEN]})
 
 
-@pytest.mark.parametrize("refused", [(), ("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("a", "b", "c")], ids="".join)
+def restored(*cuts: int) -> bytes:
+    """A stream that says WRITTEN and GIVEN in pieces that end at `cuts`."""
+    return (
+        begun()
+        + thinking(0, f"about {TOKEN}")
+        + text(1, *(WRITTEN[i:j] for i, j in pairwise((0, *cuts, len(WRITTEN)))))
+        + call(2, "a", *(GIVEN[i:j] for i, j in pairwise((0, *cuts, len(GIVEN)))))
+        + ended()
+    )
+
+
+@pytest.mark.parametrize("refused", [(), ("a", "c"), ("a", "b", "c")], ids="".join)
 def test_every_cut_of_a_stream_gives_the_same_reply_and_the_same_output(refused: tuple[str, ...]) -> None:
     expected = read(PARALLEL, Judge(refused))
     assert len(expected[3].refused) == len(refused)
@@ -106,21 +113,24 @@ def test_no_byte_of_a_refused_call_goes_out() -> None:
     assert reply.calls[0].arguments == '{"q":"innermost"}'
 
 
-def test_values_come_back_in_text_and_arguments_and_never_in_thinking() -> None:
-    out, reply, shown, reader = read(RESTORED, restoring())
+@pytest.mark.parametrize("cuts", [(), *((i,) for i in range(1, len(WRITTEN))), range(1, len(WRITTEN))], ids=str)
+def test_values_come_back_in_text_and_arguments_wherever_they_are_cut_and_never_in_thinking(cuts: Any) -> None:
+    out, reply, shown, reader = read(restored(*cuts), restoring())
     message = anthropic_sdk.accumulated(out)
     assert message.content[0].thinking == f"about {TOKEN}"
-    assert message.content[1].text == f"Write to {VALUE}, {VALUE}P"
+    assert message.content[1].text == f"to {VALUE}, {VALUE}P"
     assert message.content[2].input == {"to": VALUE, "cc": [VALUE]}
     assert reader.restored == 4
-    assert reply.text == f"Write to {TOKEN}, {TOKEN}P"
+    assert reply.text == WRITTEN
+    assert reply.calls[0].arguments == GIVEN
     assert shown.text == message.content[1].text
     assert json.loads(shown.calls[0].arguments) == message.content[2].input
 
 
-def test_values_come_back_at_every_cut() -> None:
-    expected = read(RESTORED, restoring())
-    for parts in at_every_cut(RESTORED):
+def test_values_come_back_at_every_cut_of_the_bytes() -> None:
+    stream = restored(8)
+    expected = read(stream, restoring())
+    for parts in at_every_cut(stream):
         reader = MessagesStream(restoring())
         assert streamed(reader, parts) == expected[0]
         assert (reader.reply(), reader.client_reply()) == expected[1:3]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.wire import sse
-from proxy.wire.sse import Framer, data_of, event, with_data
+from proxy.wire.sse import Framer, data_of, event, name_and_data, with_data
 from tests.support.chunks import cut, cut_positions
 from trajectory.errors import FormatError
 
@@ -138,3 +138,31 @@ def test_replaced_data_keeps_the_other_lines_and_the_line_ends() -> None:
     assert with_data(frame, b"new") == b"\xef\xbb\xbfdata: new\r\nid: 7\n: c\n\r\n"
     assert data_of(with_data(event(b"old", "x"), b"new")) == b"new"
     assert event(b"{}", "error") == b"event: error\ndata: {}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("frame", "name"),
+    [
+        (b"event: ping\ndata: {}\n\n", "ping"),
+        (b"event: ping\r\ndata: {}\r\n\r\n", "ping"),
+        (b"\xef\xbb\xbfevent:ping\ndata:{}\n\n", "ping"),
+        (b"data: {}\nevent: ping\n\n", "ping"),
+        (b"event: first\nevent: last\ndata: {}\n\n", "last"),
+        (b"event: an odd Name\ndata: {}\n\n", "an odd Name"),
+        (b"data: {}\n\n", ""),
+        (b": event: ping\ndata: {}\n\n", ""),
+    ],
+)
+def test_the_name_of_an_event_is_what_the_standard_says(frame: bytes, name: str) -> None:
+    assert name_and_data(frame) == (name, b"{}")
+
+
+@given(_pieces)
+def test_a_name_changes_nothing_about_the_data(frame: bytes) -> None:
+    try:
+        data = data_of(frame)
+    except FormatError:
+        with pytest.raises(FormatError):
+            name_and_data(frame)
+    else:
+        assert name_and_data(frame)[1] == data
