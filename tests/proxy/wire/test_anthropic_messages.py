@@ -208,6 +208,16 @@ def test_a_tool_kept_out_stays_out_in_later_turns_byte_for_byte() -> None:
     assert sent(second)["messages"][: len(CHANGED)] == sent(first)["messages"]
 
 
+def test_a_message_of_which_nothing_is_left_still_says_what_the_client_brought() -> None:
+    added = {"role": "system", "content": [addition(defining(tool("a")))]}
+    first = layout(messages=[HI, added])
+    WIRE.drop_tools(first, frozenset("a"))
+    second = read_layout(
+        json.dumps({"model": "m", "max_tokens": 9, "messages": [HI, added, HI]}).encode(), "messages", first
+    )
+    assert names(second) == ["a"]
+
+
 def test_a_tool_added_within_a_compacted_range_is_offered_too() -> None:
     block = {"type": "compaction", "content": "…", "signature": "s", "tool_changes": [addition(defining(tool("a")))]}
     laid = layout(messages=[{"role": "assistant", "content": [block]}, HI])

@@ -212,6 +212,13 @@ def test_a_held_end_of_text_comes_before_the_block_stops() -> None:
     assert anthropic_sdk.accumulated(out).content[0].text == "see PII_EMAIL" == shown.text
 
 
+def test_a_block_that_begins_again_loses_nothing_that_was_held() -> None:
+    start = ev("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    held = ev("content_block_delta", index=0, delta={"type": "text_delta", "text": "PII_EMAIL"})
+    out, reply, shown, _ = read(begun() + start + held + start + ended("end_turn"), restoring())
+    assert (reply.text, shown.text, out.count(b"PII_EMAIL")) == ("PII_EMAIL", "PII_EMAIL", 1)
+
+
 def test_usage_is_a_running_total_and_the_last_word_counts() -> None:
     stream = (
         begun()
