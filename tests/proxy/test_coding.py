@@ -184,6 +184,7 @@ async def test_a_reply_that_cannot_be_opened_is_an_error(tmp_path: Path, upstrea
         ("zstd", zstandard.compress(request(pad=" " * 200_000)), 413),
         ("br", brotli.compress(b" " * 30_000_000, quality=1), 413),
     ],
+    ids=["no gzip", "cut", "too long", "unknown", "too many", "zstd too large", "br too large"],
 )
 async def test_a_request_that_cannot_be_opened_is_refused(
     tmp_path: Path, upstream: Upstream, coding: str, body: bytes, status: int
