@@ -23,7 +23,7 @@ class Upstream(BaseModel):
     )
     api_key_env: str | None = Field(
         default=None,
-        description="Environment variable that holds its key, sent as its API wants it in place of what the agent sends.",
+        description="Environment variable that holds its key, sent as its API wants it instead of the agent's.",
     )
     ca_file: str | None = Field(
         default=None, description="Certificates (PEM) to trust for it, instead of the system's; for private CAs."
