@@ -72,8 +72,9 @@ class HostAllowlist:
         named = [HostPattern.parse(text) for text in dict.fromkeys(configured)]
         here = [replace(pattern, ports=pattern.ports or _DEFAULT_PORTS) for pattern in named]
         self.patterns = (*here, *(HostPattern.parse(text) for text in dict.fromkeys(patterns)))
+        self.allows = lru_cache(maxsize=1024)(self._allows)
 
-    def allows(self, host: str) -> bool:
+    def _allows(self, host: str) -> bool:
         try:
             parsed = parse_host(host)
         except ValueError:

@@ -89,7 +89,10 @@ Arrival = (
 
 def header(headers: Headers, name: str) -> str:
     """The first value of `name` (lower case), or an empty string."""
-    return next((value for key, value in headers if key.lower() == name), "")
+    for key, value in headers:
+        if len(key) == len(name) and key.lower() == name:
+            return value
+    return ""
 
 
 def as_pairs(headers: Mapping[str, str]) -> Headers:

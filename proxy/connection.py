@@ -71,8 +71,7 @@ class Connection(asyncio.Protocol):
         if len(body) >= 64 * 1024:
             transport.write(body)
         self._active_s = self._loop.time()
-        if self._timer is None:
-            self._timer = self._loop.call_later(idle_s, self._look_at_clock)
+        self._watch(idle_s)
         while not self._has_head:
             await self._news()
 
@@ -81,7 +80,6 @@ class Connection(asyncio.Protocol):
         while not self._parts:
             if self._complete:
                 self._busy = not self._may_stay_open
-                self._stop_timer()
                 return b""
             await self._news()
         part = self._parts.popleft()
@@ -117,8 +115,15 @@ class Connection(asyncio.Protocol):
         self.close()
         self._tell()
 
+    def _watch(self, idle_s: float) -> None:
+        """Have the clock looked at in `idle_s` seconds or before: the timer of an exchange before may do."""
+        if self._timer is not None and self._timer.when() > self._active_s + idle_s:
+            self._stop_timer()
+        if self._timer is None:
+            self._timer = self._loop.call_later(idle_s, self._look_at_clock)
+
     def _look_at_clock(self) -> None:
-        """One timer an exchange: it looks when the last sign of life was, instead of being moved at each one."""
+        """One timer, however often something comes: it looks when the last sign of life was."""
         self._timer = None
         left_s = self._active_s + self._idle_s - self._loop.time()
         if self._complete or not self._busy:
@@ -196,8 +201,14 @@ class Connection(asyncio.Protocol):
         if 100 <= self.status < 200:
             self.headers.clear()  # an interim answer: the real head follows
             return
-        lengths = {value.strip() for name, value in self.headers if name.lower() == "content-length"}
-        chunked = any(name.lower() == "transfer-encoding" for name, _ in self.headers)
+        lengths: set[str] = set()
+        chunked = False
+        for name, value in self.headers:
+            lower = name.lower()
+            if lower == "content-length":
+                lengths.add(value.strip())
+            elif lower == "transfer-encoding":
+                chunked = True
         self.length = int(lengths.pop()) if len(lengths) == 1 and not chunked else None
         empty = self._bodiless or self.status in (204, 304)
         self._ends_with_connection = not empty and not chunked and self.length is None

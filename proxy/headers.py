@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from proxy.arrivals import Headers
 from proxy.environment import Vendor
@@ -23,8 +24,7 @@ def forwarded(raw: Iterable[tuple[bytes, bytes]], *, judged: bool) -> Headers:
     kept: list[tuple[str, str]] = []
     named: set[str] = set()
     for key, value in raw:
-        name = key.decode("latin-1")
-        lower = name.lower()
+        name, lower = _short_name(key) if len(key) <= _SHORT_NAME else _name(key)
         text = value.decode("utf-8", "surrogateescape")
         if lower == "connection":
             named.update(part.strip().lower() for part in text.split(","))
@@ -40,9 +40,26 @@ def forwarded(raw: Iterable[tuple[bytes, bytes]], *, judged: bool) -> Headers:
 
 def returned(headers: Headers, *, whole: bool = False) -> list[tuple[str, str]]:
     """Reply headers for the client; of a `whole` reply the server computes the length itself."""
-    kept = [(k, v) for k, v in headers if k.lower() not in _ONE_HOP and not (whole and k.lower() == "content-length")]
-    named = {t.strip().lower() for k, v in headers if k.lower() == "connection" for t in v.split(",")}
-    return [(k, v) for k, v in kept if k.lower() not in named] if named else kept
+    kept: list[tuple[str, str]] = []
+    named: set[str] = set()
+    for field in headers:
+        lower = field[0].lower()
+        if lower == "connection":
+            named.update(part.strip().lower() for part in field[1].split(","))
+        elif lower not in _ONE_HOP and not (whole and lower == "content-length"):
+            kept.append(field)
+    return [field for field in kept if field[0].lower() not in named] if named else kept
+
+
+def _name(raw: bytes) -> tuple[str, str]:
+    """As it came, and in lower case."""
+    name = raw.decode("latin-1")
+    return name, name.lower()
+
+
+# The same few names come with every request; long ones are not kept, so that no client can fill the memory of them.
+_SHORT_NAME = 64
+_short_name = lru_cache(maxsize=1024)(_name)
 
 
 _CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})

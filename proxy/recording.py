@@ -40,7 +40,7 @@ class AttemptDraft:
 
     def request_arrived(self, request: RequestArrived) -> None:
         self.request_bytes = len(request.body)
-        self.headers += [(f"request.{k.lower()}", v) for k, v in request.headers if k.lower() in _KEPT_REQUEST]
+        self.headers += [(f"request.{n}", v) for k, v in request.headers if (n := k.lower()) in _KEPT_REQUEST]
 
     def read(self, operation: Operation) -> None:
         self.route = operation.route
@@ -50,7 +50,7 @@ class AttemptDraft:
     def reply_began(self, head: ReplyBegan) -> None:
         self.status = head.status
         self.first_byte_s = head.at_s
-        self.headers += [(k.lower(), v) for k, v in head.headers if k.lower() in _KEPT_REPLY]
+        self.headers += [(n, v) for k, v in head.headers if (n := k.lower()) in _KEPT_REPLY]
 
     def answered(self, rendered: Rendered) -> None:
         """The proxy answers by itself: that is what the client's view holds."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from proxy.arrivals import Headers
 from proxy.connection import Connection, UpstreamBroke
 from trajectory.errors import OperatorError
@@ -22,25 +24,31 @@ _KEPT_OPEN_S = 30.0
 _FORBIDDEN = str.maketrans("", "", "\r\n\0")
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How long to wait for a connection, and for each sign of life after that, in seconds."""
 
     connect_s: float = 10.0
     idle_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Origin:
+    """The client keeps one for each place, so they are compared by identity."""
+
     scheme: str
     host: str
     port: int
     ca_file: str | None
+    host_header: str
 
-    @property
-    def host_header(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
+    @classmethod
+    def of(cls, base: str, ca_file: str | None) -> _Origin:
+        parts = urlsplit(base)
+        host = parts.hostname or ""
+        usual = 443 if parts.scheme == "https" else 80
+        port = parts.port or usual
+        shown = f"[{host}]" if ":" in host else host
+        return cls(parts.scheme, host, port, ca_file, shown if port == usual else f"{shown}:{port}")
 
 
 class UpstreamReply:
@@ -150,9 +158,7 @@ class UpstreamClient:
     def _origin(self, base: str, ca_file: str | None) -> _Origin:
         known = self._origins.get((base, ca_file))
         if known is None:
-            parts = urlsplit(base)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-            known = self._origins[base, ca_file] = _Origin(parts.scheme, parts.hostname or "", port, ca_file)
+            known = self._origins[base, ca_file] = _Origin.of(base, ca_file)
         return known
 
     def _context(self, ca_file: str | None) -> ssl.SSLContext:
@@ -179,8 +185,9 @@ def _split(url: str) -> tuple[str, str]:
 
 def _head(method: str, target: str, host: str, headers: Headers, length: int) -> bytes:
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
-    # a line end inside a value would begin a header of the client's choosing
-    lines += [f"{name}: {value.translate(_FORBIDDEN)}" for name, value in headers]
+    for name, value in headers:
+        # a line end inside a value would begin a header of the client's choosing
+        lines.append(f"{name}: {value if value.isprintable() else value.translate(_FORBIDDEN)}")
     if length or method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {length}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -111,8 +112,8 @@ class Layout:
 
     def value(self, key: str) -> object:
         """The decoded value under `key`; None if it is absent."""
-        section = self.section(key)
-        return section.value() if section else None
+        placed = self.fields.get(key)
+        return placed.section.value() if placed else None
 
     def put(self, key: str, value: object) -> None:
         """Set `key` in what is sent. A present key keeps its place; a new one goes to the end."""
@@ -147,18 +148,22 @@ class Layout:
 
     def unsearched(self) -> list[Section]:
         """What this body brought: new items, and fields that differ from the previous body's."""
-        return [s for s in self.sections() if not s.searched]
+        new = [p.section for p in self.items if not p.section.searched]
+        for key, placed in self.fields.items():
+            if not placed.section.searched and key not in self.dropped and not self._is_list(key):
+                new.append(placed.section)
+        return new
 
     def digest(self, *context: str) -> str:
         """Digest of the canonical body, and of `context` (path, upstream): equal for retries of one operation."""
-        h = hashlib.blake2b("\n".join(context).encode("utf-8", "surrogatepass"), digest_size=16)
+        parts = ["\n".join(context).encode("utf-8", "surrogatepass")]
         for key in sorted(self.fields):
-            h.update(b"\0" + key.encode("utf-8", "surrogatepass") + b"\0")
+            parts += (b"\0", key.encode("utf-8", "surrogatepass"), b"\0")
             if self._is_list(key):
-                h.update(b"".join(p.section.canonical for p in self.items))
+                parts += [p.section.canonical for p in self.items]
             else:
-                h.update(self.fields[key].section.canonical)
-        return h.hexdigest()
+                parts.append(self.fields[key].section.canonical)
+        return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
 
     def assembled(self) -> Body:
         """What is sent, as spans: untouched bodies come out byte for byte."""
@@ -191,10 +196,12 @@ class Layout:
         for index, item in enumerate(self.items):
             lead = self.body[at : item.start]
             if index == 0:
-                pieces.append(Span.of(b"".join(gap) + lead))
+                pieces.append(_between(b"".join(gap) + lead))
                 gap.clear()
                 lead = b""
-            pieces.append(item.section.as_span(lead))
+            section = item.section
+            span = section.span
+            pieces.append(section.as_span(lead) if span is None or section.lead != lead else span)
             at = item.end
         gap.append(self.body[at : whole.end])
         return whole.end
@@ -207,16 +214,24 @@ class Layout:
             close = rest.rindex(b"}")
             rest = rest[:close] + comma + extra + rest[close:]
         gap.append(rest)
-        pieces.append(Span.of(b"".join(gap)))
+        pieces.append(_between(b"".join(gap)))
 
 
 def _add(section: Section, pieces: list[Span], gap: list[bytes]) -> None:
     if len(section.sent) < _OWN_SPAN_BYTES:
         gap.append(section.sent)
         return
-    pieces.append(Span.of(b"".join(gap)))
+    pieces.append(_between(b"".join(gap)))
     gap.clear()
     pieces.append(section.as_span())
+
+
+_short_span = lru_cache(maxsize=4096)(Span.of)
+
+
+def _between(data: bytes) -> Span:
+    """The span of what lies between sections: punctuation and scalars, most often the same in every turn."""
+    return _short_span(data) if len(data) < _OWN_SPAN_BYTES else Span.of(data)
 
 
 _PLACEHOLDER = b"0"

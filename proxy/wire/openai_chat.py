@@ -61,7 +61,7 @@ class OpenAIChat:
         return Asked(
             model=model,
             streamed=layout.value("stream") is True,
-            tools=tuple(tool for key in _TOOL_KEYS for tool in _definitions(layout.section(key))),
+            tools=_definitions(layout.section("tools")) + _definitions(layout.section("functions")),
             forced_tool=_forced(layout.value("tool_choice"), layout.value("function_call")),
             max_tokens=limit if isinstance(limit, int) else None,
         )
@@ -209,11 +209,18 @@ def _narrowed(choice: dict[str, Any], names: frozenset[str]) -> object:
 
 
 def _reply(completion: Completion) -> Reply:
-    messages = [choice.message for choice in completion.choices]
-    finish: Finish | None = next((finish_of(c.finish_reason) for c in completion.choices if c.finish_reason), None)
+    texts: list[str] = []
+    calls: list[ToolCall] = []
+    finish: Finish | None = None
+    for choice in completion.choices:
+        if text := choice.message.text():
+            texts.append(text)
+        calls += choice.message.all_calls()
+        if finish is None and choice.finish_reason:
+            finish = finish_of(choice.finish_reason)
     return Reply(
-        text="\n".join(m.text() for m in messages if m.text()),
-        calls=tuple(call for m in messages for call in m.all_calls()),
+        text="\n".join(texts),
+        calls=tuple(calls),
         finish=finish,
         usage=usage_of(completion.usage),
         model=completion.model if isinstance(completion.model, str) else None,

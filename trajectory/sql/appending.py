@@ -21,6 +21,7 @@ from trajectory.sql.spans import Known, Packer
 from trajectory.sql.statements import Statements
 
 _MAX_HEADERS = 4096
+_MAX_TOOL_LISTS = 256
 _Header = tuple[str, str | None, str | None, float]  # session, task, agent, started_at
 
 
@@ -34,6 +35,7 @@ class Appender:
         self._packer = Packer()
         self._known = Known()
         self._headers: OrderedDict[str, _Header] = OrderedDict()
+        self._tool_lists: dict[int, tuple[tuple[ToolDefinition, ...], bytes, bytes]] = {}
         self._deletions = -1
         self._connection: Any = None
 
@@ -90,8 +92,15 @@ class Appender:
         """Digest of the tool list, which is kept as a span: the same list each turn is stored once."""
         if not tools:
             return None
-        text = json_text(tools).encode()
-        digest = span_digest(text)
+        # an agent's list is the same object in every turn; held here, so that its id stays its own
+        known = self._tool_lists.get(id(tools))
+        if known is None:
+            text = json_text(tools).encode()
+            known = tools, span_digest(text), text
+            if len(self._tool_lists) >= _MAX_TOOL_LISTS:
+                self._tool_lists.clear()
+            self._tool_lists[id(tools)] = known
+        _, digest, text = known
         batch.data[digest] = text
         return digest
 

@@ -48,9 +48,13 @@ _read_extra = reader(dict[str, str])
 
 def clean(text: str) -> str:
     r"""`text` as a text column can hold it: NUL and lone surrogates become visible escapes (`\x00`, `\ud800`)."""
-    if text.isascii():
-        return text if "\0" not in text else text.replace("\0", "\\x00")
+    if _is_plain(text):
+        return text
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "\0" not in text
 
 
 def clean_or_none(text: str | None) -> str | None:
@@ -60,23 +64,23 @@ def clean_or_none(text: str | None) -> str | None:
 def attempt_row(attempt: Attempt, tools_digest: bytes | None) -> tuple[object, ...]:
     """Values in the order of schema.attempts."""
     a = attempt
-    return (
-        clean(a.id),
-        clean(a.trajectory),
-        clean(a.operation),
-        clean(a.session),
+    row = (
+        a.id,
+        a.trajectory,
+        a.operation,
+        a.session,
         a.number,
         a.kind,
         a.door,
-        clean(a.wire),
-        clean(a.upstream),
-        clean(a.host),
-        clean(a.method),
-        clean(a.path),
+        a.wire,
+        a.upstream,
+        a.host,
+        a.method,
+        a.path,
         a.started_at,
         a.end,
         a.status,
-        clean_or_none(a.error),
+        a.error,
         a.first_byte_s,
         a.total_s,
         joined_digests(a.request),
@@ -84,20 +88,24 @@ def attempt_row(attempt: Attempt, tools_digest: bytes | None) -> tuple[object, .
         None if a.client_reply is None else joined_digests(a.client_reply),
         a.request_bytes,
         a.reply_bytes,
-        clean(a.digest),
+        a.digest,
         a.streamed,
-        clean_or_none(a.model),
+        a.model,
         tools_digest,
         None if a.answer is None else json_text(a.answer),
         None if a.tool is None else json_text(a.tool),
         json_text(a.verdicts) if a.verdicts else None,
         refusals_in(a),
         json_text(a.headers) if a.headers else None,
-        clean_or_none(a.task),
-        clean_or_none(a.agent),
-        clean(a.matched_by),
+        a.task,
+        a.agent,
+        a.matched_by,
         json_text(a.extra) if a.extra else None,
     )
+    # one look at all texts together nearly always says that there is nothing to clean; JSON comes out as it is
+    if _is_plain("".join([value for value in row if type(value) is str])):
+        return row
+    return tuple(clean(value) if isinstance(value, str) else value for value in row)
 
 
 def read_attempt(
