@@ -229,7 +229,8 @@ async def test_what_ended_between_two_samples_is_seen_afterwards() -> None:
     ).certificate
     assert certificate.largest_process_mb is not None
     assert certificate.peak_memory_mb is not None
-    assert 60 < certificate.largest_process_mb <= certificate.peak_memory_mb < 90
+    # above the limit of 50 MB: a sample in the middle of the 60 may have ended it a little earlier
+    assert 50 < certificate.largest_process_mb <= certificate.peak_memory_mb < 90
 
 
 async def test_cpu_time_of_a_run_that_ended_is_counted_to_its_end() -> None:
