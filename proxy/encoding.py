@@ -20,6 +20,7 @@ from proxy.arrivals import Headers
 from trajectory.errors import FormatError
 
 _MAX_CODINGS = 3
+_NAME_LENGTH = len("content-encoding")
 _WINDOW_BYTES = 64 * 1024 * 1024
 """Largest history that zstd may refer to; RFC 9659 lets senders use 8 MB."""
 _PIECE = 64 * 1024
@@ -47,12 +48,13 @@ def codings_of(headers: Headers) -> tuple[str, ...]:
 
 
 def _named(headers: Headers) -> list[str]:
-    values = [value for key, value in headers if key.lower() == "content-encoding"]
-    return [coding.strip().lower() for value in values for coding in value.split(",")]
+    values = [value for key, value in headers if len(key) == _NAME_LENGTH and key.lower() == "content-encoding"]
+    return [coding.strip().lower() for value in values for coding in value.split(",")] if values else []
 
 
 def is_coded(headers: Headers) -> bool:
-    return any(coding not in ("", "identity") for coding in _named(headers))
+    named = _named(headers)
+    return bool(named) and any(coding not in ("", "identity") for coding in named)
 
 
 def without_coding(headers: Headers) -> Headers:

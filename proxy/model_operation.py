@@ -29,11 +29,11 @@ from proxy.wire.format import (
     EndsWithError,
     Rendered,
     ReplyJudge,
-    Signed,
     StreamReader,
     StreamsAs,
     StreamStep,
     Wire,
+    is_signed,
 )
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.spans import Texts
@@ -81,7 +81,7 @@ class ModelOperation:
         layout = read_layout(request.body, self.wire.list_key, known.layout if known is not None else None)
         self._asked = self.wire.read_request(layout, self.route.path)
         wire: object = self.wire
-        if isinstance(wire, Signed) and wire.is_opaque and self.redactor is not None:
+        if is_signed(wire) and wire.is_opaque and self.redactor is not None:
             raise FormatError("it is in a format of its model's own, which cannot be searched for personal data")
         self.digest = layout.digest(self.route.upstream, masked_keys(self.route.path))
         if not self.named_session:
@@ -139,7 +139,7 @@ class ModelOperation:
                 self.tools = tuple(_masked_tool(tool, self.redactor, vault) for tool in self.tools)
         self.sent = layout.assembled()
         wire: object = self.wire
-        if isinstance(wire, Signed) and any(section.issued for section in layout.sections()):
+        if is_signed(wire) and any(section.issued for section in layout.sections()):
             raise ClientError(
                 "the request holds personal data, which would be masked",
                 hint="a request that is signed over its bytes goes on as it came or not at all",

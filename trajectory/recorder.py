@@ -186,11 +186,8 @@ class Recorder:
 
 
 def _size(attempt: Attempt) -> int:
-    size = 0
-    for body in (attempt.request, attempt.reply, attempt.client_reply or ()):
-        for span in body:
-            size += len(span.data)
-    return size
+    spans = (*attempt.request, *attempt.reply, *(attempt.client_reply or ()))
+    return sum([len(span.data) for span in spans])
 
 
 def _wake(batch: list[_Waiting]) -> None:

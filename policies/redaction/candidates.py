@@ -18,7 +18,10 @@ _HOST = re.compile(r"@([\w-]{1,63}(?:\.[\w-]{1,63}){1,20})")
 _MAX_LOCAL = 64
 _PYTHON_PREFIX = re.compile(r"(?<!\w)[bBuUfFrR]{1,2}'")
 
-_CARD = re.compile(r"[0-9](?<![0-9][0-9])(?:[ -]?[0-9]){11,18}(?![0-9])")
+_CARD = re.compile(r"[0-9](?<![0-9][0-9])(?:[ -]?[0-9]){11,}")
+_CARD_DIGITS = range(12, 20)
+_CARD_CHARACTERS = range(15, 24)
+"""A card number in groups, with the signs between them."""
 _DIGITS = re.compile(r"[0-9]+")
 _CARD_WORD = re.compile(r"card|visa|mastercard|amex|maestro|discover|jcb|diners|\bcc\b|\bpan\b", re.IGNORECASE)
 _CARD_LENGTHS = {"4": {13, 16, 19}, "5": {16}, "6": {16, 17, 18, 19}, "34": {15}, "37": {15}, "35": {16}}
@@ -40,7 +43,9 @@ _IPV6 = re.compile(
 )
 _TWO_COLONS = re.compile(r":[0-9a-fA-F]{0,4}:")
 _VERSION_BEFORE = re.compile(
-    r"(?:[A-Za-z]|[=<>~!]=|[~^]|[A-Za-z0-9]/|(?:version|release|build|ver)\.?[ \"':=]{1,4})\Z", re.IGNORECASE
+    r"(?:[A-Za-z]|[=<>~!]=|[~^]|[A-Za-z][\w-]*/|(?<![\w.-])[0-9]{1,4}/"
+    r"|(?:version|release|build|ver)\.?[ \"':=]{1,4})\Z",
+    re.IGNORECASE,
 )
 _SUFFIX = re.compile(r"-?[^\W\d]|_")
 _NOT_A_PERSON = re.compile(r"(?:127|0)\.|255\.(?:0|128|192|224|240|248|252|254|255)\.")
@@ -78,14 +83,23 @@ def card_windows(text: str) -> Iterator[Window]:
 
 
 def _card_parts(text: str, start: int, end: int) -> Iterator[Window]:
-    """The run of digits, and what remains of it without short or further groups at its ends (`4111 … 1111 12/27`)."""
-    yield start, end
+    """The run of digits, each long group in it, and each few groups that could be a card among its neighbours.
+
+    Neighbours are an expiry date (`4111 … 1111 12/27`), a phone number, another card: the run has any length.
+    """
     groups = [(start + one.start(), start + one.end()) for one in _DIGITS.finditer(text[start:end])]
-    firsts = [first for first, last in groups if last - first == 4]
-    lasts = [last for first, last in groups if 3 <= last - first <= 6]
-    for first in firsts:
-        for last in lasts:
-            if (first, last) != (start, end) and 15 <= last - first <= 23:
+    if sum(last - first for first, last in groups) in _CARD_DIGITS:
+        yield start, end
+    for place, (first, first_end) in enumerate(groups):
+        if first_end - first in _CARD_DIGITS and (first, first_end) != (start, end):
+            yield first, first_end
+        if first_end - first != 4:
+            continue
+        for last_start, last in groups[place + 1 : place + _CARD_CHARACTERS.stop // 2]:
+            if last - first >= _CARD_CHARACTERS.stop:
+                break
+            whole = (first, last) == (start, end)
+            if 3 <= last - last_start <= 6 and last - first in _CARD_CHARACTERS and not whole:
                 yield first, last
 
 

@@ -92,7 +92,17 @@ FORMATS: tuple[SecretFormat, ...] = (
     ),
 )
 
-_BY_GATE = [(gate, secret_format) for secret_format in FORMATS for gate in secret_format.gates]
+
+def _by_sign() -> dict[str, list[tuple[str, SecretFormat]]]:
+    """Gates with their formats, under a sign that each of them holds and little prose does; "" for the rest."""
+    signs: dict[str, list[tuple[str, SecretFormat]]] = {"-": [], "_": [], "": []}
+    for secret_format in FORMATS:
+        for gate in secret_format.gates:
+            signs[next(sign for sign in signs if sign in gate)].append((gate, secret_format))
+    return signs
+
+
+_GATES = _by_sign()
 
 _PLACEHOLDER = re.compile(
     r"[*.x<>\[\]{}$%_-]*|\$.*|\{.*\}|<.*>|%.*%|(?:your|my|the|some|example)[-_ ].*", re.IGNORECASE | re.DOTALL
@@ -102,7 +112,13 @@ _PLACEHOLDER = re.compile(
 def find_secrets(text: str) -> list[tuple[int, int]]:
     """(start, end) of each secret; spans of different formats may overlap."""
     folded = text.lower()
-    possible = {secret_format.name: secret_format for gate, secret_format in _BY_GATE if gate in folded}
+    possible = {
+        secret_format.name: secret_format
+        for sign, gates in _GATES.items()
+        if sign in folded
+        for gate, secret_format in gates
+        if gate in folded
+    }
     spans: list[tuple[int, int]] = []
     for secret_format in possible.values():
         group = "secret" if "secret" in secret_format.pattern.groupindex else 0

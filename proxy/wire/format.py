@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from msgspec import Struct
 
@@ -76,13 +76,17 @@ class RefusedReplyError(FormatError):
         self.refused = refused
 
 
-@runtime_checkable
 class Signed(Protocol):
     """A wire whose requests are signed by the client: they go on as they came, or not at all."""
 
     is_signed: bool
     is_opaque: bool
     """What its bodies say nobody here can read: they do not pass where redaction is on."""
+
+
+def is_signed(wire: object) -> TypeGuard[Signed]:
+    """Asked twice of every request: `isinstance` of a protocol would take as long as the verdicts of all rules."""
+    return getattr(wire, "is_signed", False) is True
 
 
 class StreamStep(Struct):
