@@ -9,11 +9,14 @@ from dataclasses import dataclass
 _EXTENSION = r"(?:[ ,;]{0,3}(?:ext\.?|extension|x)[ .:]{0,2}\d{1,6})?"
 _RUN = re.compile(rf"[0-9][0-9 ().\-/]{{5,}}[0-9]{_EXTENSION}", re.IGNORECASE)
 _PREFIX_REVERSED = re.compile(r"(?:\+\(?|\()?")
-_SHAPE = re.compile(
-    r"\+\d{1,3}[ .\-/]?(?:\(\d{1,4}\)[ .\-/]?)?\d(?:[ .\-/]?\d){5,12}(?!\d)"
-    r"|(?<![\d.-])\(?\d{3}\)?[ .-]{1,2}\d{3}[.-]\d{4}(?![\d-])"
-)
+_AMERICAN = r"(?<![\d.-])\(?\d{3}\)?[ .-]{1,2}\d{3}[.-]\d{4}(?![\d-])"
+_SHAPE = re.compile(r"\+\d{1,3}[ .\-/]?(?:\(\d{1,4}\)[ .\-/]?)?\d(?:[ .\-/]?\d){5,12}(?!\d)|" + _AMERICAN)
+# Across a slash stands another value, and no path: one that is masked already, or a second phone number.
+_VALUE_BEFORE = re.compile(rf"(?:\0|{_AMERICAN})/\Z")
+_VALUE_AFTER = re.compile(rf"/(?:\0|{_AMERICAN})")
 _LONGEST_RUN = 40
+_MOST_DIGITS = 15
+"""Of one number, by E.164."""
 _DATE = re.compile(r"(?<!\d)(?:\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{4}|\d{1,2}/\d{1,2}/\d{2})(?!\d)")
 _DOTTED = re.compile(r"(?:\+?1[ .])?\(?\d{3}\)?[. ]{1,2}\d{3}\.\d{4}")
 _WORD = re.compile(
@@ -44,7 +47,7 @@ def phone_windows(text: str) -> Iterator[PhoneWindow]:
         start, end = run.span()
         start -= len(_PREFIX_REVERSED.match(text[max(0, start - 2) : start][::-1]).group())  # type: ignore[union-attr]
         if end - start <= _LONGEST_RUN:
-            pieces = _between_dates(text, start, end)
+            pieces = _with_shapes(text, _between_dates(text, start, end))
         else:  # a table of numbers: only what has the full shape of a phone number
             pieces = (match.span() for match in _SHAPE.finditer(text, start, end))
         if speaks_of_phones is None:
@@ -78,6 +81,17 @@ def _between_dates(text: str, start: int, end: int) -> Iterator[tuple[int, int]]
     yield start, end
 
 
+def _with_shapes(text: str, pieces: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Each piece, and what in it has the full shape of a number: a count or a card number beside it hides no phone."""
+    for start, end in pieces:
+        yield start, end
+        for shape in _SHAPE.finditer(text, start, end):
+            # in a piece short enough for one number, a point may be a decimal one: `1 234 567.8901`
+            decimal = "." in shape.group() and sum(map(str.isdigit, text[start:end])) <= _MOST_DIGITS
+            if shape.span() != (start, end) and not decimal:
+                yield shape.span()
+
+
 def _judged(text: str, start: int, end: int, speaks_of_phones: bool) -> PhoneWindow | None:
     while start < end and text[start] in " .-/)":
         start += 1
@@ -105,9 +119,12 @@ def _is_dotted_otherwise(number: str) -> bool:
 
 def _joined(text: str, start: int, end: int, *, told: bool) -> bool:
     before, after = text[max(0, start - 1) : start], text[end : end + 2]
-    if before.isalnum() or (before and before in _JOINING + "$\0" and not (told and before in ":=/#.")):
+    beside_value = before == "/" and _VALUE_BEFORE.search(text, max(0, start - _WORD_AFTER), start) is not None
+    if not beside_value and (
+        before.isalnum() or (before and before in _JOINING + "$\0" and not (told and before in ":=/#."))
+    ):
         return True
-    if not after:
+    if not after or _VALUE_AFTER.match(text, end):
         return False
     if after[0].isalnum():
         return True

@@ -31,6 +31,7 @@ VALUES = [
     PATIENT,
 ]
 WORDS = ["call", "phone", "the", "7", "order 123", "a=b", "{", "}", "P", "PII_", "x1", "été", "\u200b", "%20"]
+BETWEEN = [" ", ",", "/", ", ", " / "]
 SEPARATORS = [" ", ", ", "\n", '"', "; ", " (", ") "]
 
 
@@ -82,6 +83,48 @@ def test_restoring_a_masked_text_gives_the_original(text: str) -> None:
 def test_no_value_is_left_in_a_masked_text(text: str) -> None:
     result = masked(text).text
     assert [value for value in VALUES if value in result] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("(212) 555-0123 4111 1111 1111 1111 ", "PHONE CARD"),
+        ("(212) 555-0123 378282246310005", "PHONE CARD"),
+        ("+44 20 7946 0958 4111 1111 1111 1111", "PHONE CARD"),
+        ("378282246310005 4111 1111 1111 1111", "CARD CARD"),
+        ("212-555-0123/(212) 555-0123", "PHONE PHONE"),
+        ("212-555-0123/93.184.216.34", "PHONE IP"),
+        ("212-555-0123/4111 1111 1111 1111", "PHONE CARD"),
+        ("bob@example.org/212-555-0123", "EMAIL PHONE"),
+        ("536-22-1234/(212) 555-0123", "SSN PHONE"),
+    ],
+)
+def test_two_values_side_by_side_do_not_hide_each_other(text: str, kinds: str) -> None:
+    assert [token.split("_")[1] for _, _, token in masked(text).edits] == kinds.split()
+
+
+@given(st.sampled_from(VALUES), st.sampled_from(BETWEEN), st.sampled_from(VALUES))
+def test_any_two_values_are_both_masked_whatever_stands_between(first: str, between: str, second: str) -> None:
+    result = masked(first + between + second)
+    assert len(result.edits) == 2
+    assert TOKEN.sub("", result.text) == between
+
+
+@given(st.lists(st.tuples(st.sampled_from(VALUES), st.sampled_from(BETWEEN)), min_size=3, max_size=8))
+def test_no_value_is_left_in_a_row_of_values(row: list[tuple[str, str]]) -> None:
+    result = masked("".join(value + between for value, between in row)).text
+    assert [value for value, _ in row if value in result] == []
+
+
+@pytest.mark.parametrize("number", ["4111 1111 1111 1112", "7", "12 34"])
+def test_a_phone_number_beside_another_number_is_masked(number: str) -> None:
+    assert masked(f"(212) 555-0123 {number}").counts == {"PHONE": 1}
+    assert masked(f"{number} (212) 555-0123").counts == {"PHONE": 1}
+
+
+def test_a_number_in_a_path_is_no_phone_number() -> None:
+    text = "https://example.org/orders/212-555-0123/lines"
+    assert masked(text) == Masked(text)
 
 
 @given(st.lists(st.tuples(st.sampled_from(VALUES), st.sampled_from(SEPARATORS)), max_size=8), texts)
