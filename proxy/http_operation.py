@@ -60,7 +60,7 @@ class HttpOperation:
     def ask(self) -> ToolAsked:
         return ToolAsked(
             trajectory=self.memory.id,
-            upstream=self.route.upstream if self.route.named else None,
+            upstream=self.route.upstream if self.route.kind == "tool" else None,  # a list of models is no tool
             host=self.route.host,
             tool=self.route.tool,
             digest=self.digest,

@@ -8,7 +8,7 @@ from proxy import http_operation as module
 from proxy.arrivals import ReplyBegan, ReplyEnded, ReplyPart, RequestArrived
 from proxy.effects import BeginReply, Commit, EndReply, Respond, SendPart
 from tests.support.detecting import redactor
-from tests.support.driving import JSON, Driven, asking, completion, hall
+from tests.support.driving import JSON, Driven, asking, completion, hall, rules
 from tests.support.gateway import joined
 
 EMAIL = "bob@example.org"
@@ -111,3 +111,10 @@ def test_calls_that_belong_to_nobody_share_a_trajectory_by_client_and_hour() -> 
         made.append(one.attempt.trajectory)
     assert made[0] == made[1] and len(set(made)) == 3
     assert all(name.startswith("stray-") for name in made)
+
+
+def test_the_list_of_models_is_no_tool_and_passes_an_allowlist() -> None:
+    made = Driven(hall(*rules(allowed=["find"])), "/openai/v1/models", method="GET")
+    made.ask(b"")
+    assert made.reply(b'{"data":[]}') == b'{"data":[]}'
+    assert (made.attempt.kind, made.attempt.end) == ("web", "complete")
