@@ -17,6 +17,7 @@ _VALUE_AFTER = re.compile(rf"/(?:\0|{_AMERICAN})")
 _LONGEST_RUN = 40
 _MOST_DIGITS = 15
 """Of one number, by E.164."""
+_GROUPS_TOO_MANY = 2
 _DATE = re.compile(r"(?<!\d)(?:\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2\d{4}|\d{1,2}/\d{1,2}/\d{2})(?!\d)")
 _DOTTED = re.compile(r"(?:\+?1[ .])?\(?\d{3}\)?[. ]{1,2}\d{3}\.\d{4}")
 _WORD = re.compile(
@@ -90,6 +91,16 @@ def _with_shapes(text: str, pieces: Iterator[tuple[int, int]]) -> Iterator[tuple
             decimal = "." in shape.group() and sum(map(str.isdigit, text[start:end])) <= _MOST_DIGITS
             if shape.span() != (start, end) and not decimal:
                 yield shape.span()
+            if shape.group()[0] == "+":  # its length is not known: `+44 20 7946 0958 7`
+                yield from _without_last_groups(text, *shape.span())
+
+
+def _without_last_groups(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for _ in range(_GROUPS_TOO_MANY):
+        end = max(text.rfind(sign, start, end) for sign in " .-/)")
+        if end < start:
+            return
+        yield start, end
 
 
 def _judged(text: str, start: int, end: int, speaks_of_phones: bool) -> PhoneWindow | None:
