@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from msgspec import structs
 from multidict import CIMultiDict
 
+from policies.verdict import Refuse
 from proxy.arrivals import (
     Arrival,
     ClientLeft,
@@ -168,15 +170,18 @@ class Gateway:
     async def _serve(self, request: web.BaseRequest, visitor: Visitor, target: str | None) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return plain_error(426, "route_refused", "WebSockets are not served here; use HTTP", upgrade=True)
         try:
             destination = self.hall.destination(request.method, request.raw_path, visitor, target)
         except ClientError as e:
             return _not_a_name(e)
-        body = await self._body(request)
-        if isinstance(body, web.Response):
-            return body
+        body = b""
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            destination = _turned_away(destination, 426, _NO_WEBSOCKETS)
+        elif (whole := await self._body(request)) is None:
+            why = f"The body is larger than {self.max_body_bytes} bytes, the most that is read (max_body_bytes)."
+            destination = _turned_away(destination, 413, Refuse("unreadable_body", "max_body_bytes", why))
+        else:
+            body = whole
         try:
             exchange, destination = self.hall.exchange(
                 destination, visitor, "proxy" if target is not None else "base_url"
@@ -209,14 +214,15 @@ class Gateway:
         finally:
             if live.upstream is not None:
                 live.upstream.close()
+        if live.reply is not None and live.reply.status == 426:
+            live.reply.headers["Upgrade"] = "HTTP/1.1"  # RFC 9110, section 15.5.22
         return live.reply if live.reply is not None else plain_error(500, "policy_failed", "nothing was decided")
 
-    async def _body(self, request: web.BaseRequest) -> bytes | web.Response:
-        """The whole body, or the refusal of one that is too large."""
+    async def _body(self, request: web.BaseRequest) -> bytes | None:
+        """The whole body; None if it is too large."""
         length = request.content_length
-        too_large = f"the body is larger than {self.max_body_bytes} bytes (max_body_bytes)"
         if length is not None and length > self.max_body_bytes:
-            return plain_error(413, "unreadable_body", too_large)
+            return None
         if not request.body_exists:
             return b""
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
@@ -231,7 +237,7 @@ class Gateway:
                 return b"".join(parts)
             parts.append(data)
             size += len(data)
-        return plain_error(413, "unreadable_body", too_large)
+        return None
 
     # --- driving ---
 
@@ -353,11 +359,17 @@ class Gateway:
             task.add_done_callback(lambda _: self._one_less(session))
 
 
-def plain_error(status: int, code: str, message: str, *, upgrade: bool = False) -> web.Response:
+_NO_WEBSOCKETS = Refuse("route_refused", "websocket", "WebSockets are not served here; use HTTP.")
+
+
+def _turned_away(destination: Destination, status: int, refused: Refuse) -> Destination:
+    """To nowhere, but to be written down like any other refusal."""
+    return structs.replace(destination, refused=refused, refusal_status=status)
+
+
+def plain_error(status: int, code: str, message: str) -> web.Response:
     """An answer outside any exchange: nothing was routed, so there is no native shape to speak in."""
     headers = {"x-should-retry": "false", "x-ironcage-refusal": code}
-    if upgrade:
-        headers["Upgrade"] = "HTTP/1.1"
     return web.json_response(
         {"error": {"message": message, "type": "ironcage", "code": code}}, status=status, headers=headers
     )

@@ -122,6 +122,8 @@ class Hall:
             session = new if route.kind == "model" else self._stray(visitor.address)
             memory = self.memories.fresh(trajectory_id(session, agent), session, task, agent)
         matched_by = destination.known_as or "new"
+        if destination.refusal_status is not None:
+            return RefusedOperation(route, memory, matched_by, refusal_status=destination.refusal_status)
         if destination.refused is not None and route.wire != "mcp":
             return RefusedOperation(route, memory, matched_by)
         if route.kind == "model":

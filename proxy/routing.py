@@ -43,6 +43,8 @@ class Destination(Struct, frozen=True):
     known_as: str
     """How the session was named: prefix, header or proxy; empty if it was not."""
     refused: Refuse | None = None
+    refusal_status: int | None = None
+    """Set where HTTP itself has a status for the refusal (413, 426)."""
 
 
 @dataclass(frozen=True, slots=True)

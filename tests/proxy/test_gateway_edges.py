@@ -100,6 +100,9 @@ async def test_a_body_that_is_too_large_is_answered_413_with_and_without_its_len
             client.writer.write(f"POST /m{CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
             client.writer.write(piece(b"x" * 600) * 2 + piece(b""))
             assert (await client.head())[0] == 413
+        assert [(a.end, a.status, a.verdicts[0].code) for a in served.attempts] == [
+            ("refused", 413, "unreadable_body")
+        ] * 2
     assert model.seen == []
 
 
@@ -123,7 +126,10 @@ async def test_an_upgrade_to_websockets_is_answered_426(tmp_path: Path) -> None:
         status, headers, _ = await exchanged(
             served, "/m/v1/responses", method="GET", Upgrade="websocket", Connection="Upgrade"
         )
-    assert (status, headers["x-ironcage-refusal"]) == (426, "route_refused")
+        assert (status, headers["x-ironcage-refusal"]) == (426, "route_refused")
+        assert headers["upgrade"] == "HTTP/1.1"
+        (attempt,) = served.attempts
+        assert (attempt.end, attempt.status, attempt.path) == ("refused", 426, "/m/v1/responses")
 
 
 async def test_with_an_access_token_nobody_passes_without_it(tmp_path: Path) -> None:
