@@ -62,6 +62,7 @@ class Load:
     chunks: int = 0
     wall_s: float = 0.0
     cpu_s: float = 0.0
+    resident_mb: float = 0.0
 
 
 async def closed_loop(port: int, path: str, size: int, *, clients: int, count: int, offset: int) -> Load:
@@ -125,6 +126,49 @@ async def streams(port: int, path: str, *, count: int, chunks: int, interval_ms:
     await asyncio.gather(*(one(n) for n in range(count)))
     load.wall_s = time.perf_counter() - began
     load.requests = count
+    return load
+
+
+async def stream_window(port: int, path: str, pid: int | None, *, count: int, chunks: int, interval_ms: int) -> Load:
+    """Like `streams`, but CPU, memory and chunks are counted only while all streams flow: no request is in them."""
+    load = Load()
+    before, after = conversation(2_000, f"bench-n{chunks}-i{interval_ms}")
+    flowing = asyncio.Event()
+    over = asyncio.Event()
+    begun = 0
+
+    async def one(number: int) -> None:
+        nonlocal begun
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
+        body = before + last_message(number, time.monotonic_ns() % 1_000_000) + after
+        writer.write(request(path.format(session=f"bench-window-{number}"), body))
+        await reader.readuntil(b"\r\n\r\n")
+        begun += 1
+        if begun == count:
+            flowing.set()
+        tail = b""
+        while b"data: [DONE]" not in tail:
+            data = await reader.read(1 << 16)
+            if not data:
+                raise RuntimeError("the stream was cut")
+            if b'"finish_reason": "stop"' in data:
+                over.set()
+            if flowing.is_set() and not over.is_set():
+                now_ns = time.monotonic_ns()
+                for match in _TIME.finditer(data):
+                    load.chunk_delay_s.append((now_ns - int(match[1])) / 1e9)
+                    load.chunks += 1
+            tail = (tail + data)[-64:]
+        writer.close()
+
+    async def watch() -> None:
+        await flowing.wait()
+        spent = cpu_s(pid) if pid is not None else 0.0
+        await over.wait()
+        load.cpu_s = (cpu_s(pid) if pid is not None else 0.0) - spent
+        load.resident_mb = resident_mb(pid) if pid is not None else 0.0
+
+    await asyncio.gather(watch(), *(one(n) for n in range(count)))
     return load
 
 

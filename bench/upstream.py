@@ -40,7 +40,13 @@ def chunk(number: int, count: int) -> bytes:
     text = f"word {_PROSE_WORDS[number % len(_PROSE_WORDS)]} "
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": "stop" if number == count - 1 else None}
     data = json.dumps(
-        {"id": f"t={time.monotonic_ns()} ", "object": "chat.completion.chunk", "created": 1, "model": "bench", "choices": [choice]}
+        {
+            "id": f"t={time.monotonic_ns()} ",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "bench",
+            "choices": [choice],
+        }
     )
     frame = f"data: {data}\n\n".encode()
     return b"%x\r\n%b\r\n" % (len(frame), frame)

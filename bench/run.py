@@ -1,0 +1,238 @@
+"""Benchmarks of the proxy, side by side with a direct connection and a bare aiohttp proxy, in one run.
+
+    make bench                 all tables, about three minutes
+    bench/run.py --quick       fewer rounds, for a look
+
+Every peer is measured once per round, rounds are interleaved, medians are printed: the machine's mood hits all alike.
+CPU is user and system time of the proxy's process tree over requests counted at the client, which is the figure that
+survives a noisy machine. All policies and durable recording are on; redaction searches each new message and each reply.
+Writes bench/out/<table>.json: rows with name, value, unit, ratio to the yardstick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import load
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+OUT = HERE / "out"
+CHAT = "/v1/chat/completions"
+SIZES = {"2 KB": (2_000, 1600), "32 KB": (32_000, 800), "200 KB": (200_000, 320)}
+CLIENTS = 16
+
+
+@dataclass
+class Peer:
+    """`pid` is None for a direct connection: there is no proxy whose CPU could be counted."""
+
+    name: str
+    port: int
+    path: str
+    pid: int | None
+
+
+@dataclass
+class Row:
+    name: str
+    value: float
+    unit: str
+    ratio: float | None = None
+
+
+def started(stack: contextlib.ExitStack, *command: str) -> tuple[subprocess.Popen[str], int]:
+    """A server of ours: it prints its port, and ends when its standard input closes."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    stack.callback(ended, process)
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def ended(process: subprocess.Popen[str]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def ironcage(stack: contextlib.ExitStack, upstream: int, folder: Path, *, redaction: bool) -> Peer:
+    listen, admin = free_port(), free_port()
+    limits = {"allowed_tools": ["tool_*"], "max_retries": 3, "network_egress_limit_mb": 100_000}
+    settings = {
+        "listen": f"127.0.0.1:{listen}",
+        "admin_listen": f"127.0.0.1:{admin}",
+        "upstreams": {"openai": {"base_url": f"http://127.0.0.1:{upstream}"}},
+        "constraints": {"constraints": limits},
+        "policies": {"redaction": {}} if redaction else {},
+    }
+    folder.mkdir()
+    (folder / "ironcage.yaml").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "ironcage", "-c", str(folder / "ironcage.yaml"), "serve"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    stack.callback(lambda: (process.terminate(), process.wait()))
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("ready"):
+            break
+    else:
+        raise SystemExit("ironcage serve did not start")
+    urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=10).close()
+    return Peer("ironcage", listen, "/s/{session}/openai" + CHAT, process.pid)
+
+
+@contextlib.contextmanager
+def peers() -> Iterator[list[Peer]]:
+    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        _, upstream = started(stack, sys.executable, str(HERE / "upstream.py"))
+        bare, bare_port = started(stack, sys.executable, str(HERE / "bare_proxy.py"), f"http://127.0.0.1:{upstream}")
+        yield [
+            Peer("direct", upstream, CHAT, None),
+            Peer("bare aiohttp proxy", bare_port, CHAT, bare.pid),
+            ironcage(stack, upstream, Path(folder) / "all", redaction=True),
+        ]
+
+
+def cpu(peer: Peer) -> float:
+    return load.cpu_s(peer.pid) if peer.pid is not None else 0.0
+
+
+async def requests(all_peers: list[Peer], rounds: int) -> list[Row]:
+    """Rate and CPU at 16 clients, latency at one; only the last message of each request is new."""
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    offset = 0
+    for _ in range(rounds):
+        for label, (size, count) in SIZES.items():
+            for peer in all_peers:
+                offset += 100_000
+                await load.closed_loop(peer.port, peer.path, size, clients=CLIENTS, count=CLIENTS * 4, offset=offset)
+                before = cpu(peer)
+                busy = await load.closed_loop(
+                    peer.port, peer.path, size, clients=CLIENTS, count=count, offset=offset + 1000
+                )
+                spent = cpu(peer) - before
+                alone = await load.closed_loop(
+                    peer.port, peer.path, size, clients=1, count=count // 8, offset=offset + 50_000
+                )
+                key = (label, peer.name)
+                found[*key, "requests/s"].append(busy.requests / busy.wall_s)
+                found[*key, "CPU s per 1000 requests"].append(spent / busy.requests * 1000)
+                ordered = sorted(alone.latencies_s)
+                found[*key, "p50 ms"].append(statistics.median(ordered) * 1000)
+                found[*key, "p99 ms"].append(ordered[int(len(ordered) * 0.99)] * 1000)
+    rows: list[Row] = []
+    for label in SIZES:
+        for measure in ("requests/s", "CPU s per 1000 requests", "p50 ms", "p99 ms"):
+            rows += compared(
+                label, measure, {p.name: statistics.median(found[label, p.name, measure]) for p in all_peers}
+            )
+    return rows
+
+
+async def streams(all_peers: list[Peer], rounds: int) -> list[Row]:
+    """Time to first byte of one stream; CPU per 10,000 chunks while 20 streams flow at 200 chunks/s each."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    offset = 0
+    for _ in range(rounds):
+        for peer in all_peers:
+            offset += 1000
+            for number in range(20):
+                one = await load.streams(peer.port, peer.path, count=1, chunks=3, interval_ms=1, offset=offset + number)
+                found[peer.name, "time to first byte, p50 ms"].append(one.first_byte_s[0] * 1000)
+            window = await load.stream_window(peer.port, peer.path, peer.pid, count=20, chunks=900, interval_ms=5)
+            found[peer.name, "CPU s per 10,000 chunks"].append(window.cpu_s / window.chunks * 10_000)
+            found[peer.name, "chunk delay, p50 ms"].append(statistics.median(window.chunk_delay_s) * 1000)
+    rows: list[Row] = []
+    for measure in ("time to first byte, p50 ms", "chunk delay, p50 ms", "CPU s per 10,000 chunks"):
+        rows += compared("stream", measure, {p.name: statistics.median(found[p.name, measure]) for p in all_peers})
+    return rows
+
+
+async def memory(all_peers: list[Peer]) -> list[Row]:
+    """Resident memory of the idle proxy, and while 200 streams are open. Measured first, before any load."""
+    rows: list[Row] = []
+    for peer in all_peers:
+        if peer.pid is None:
+            continue
+        rows.append(Row(f"{peer.name}, idle", load.resident_mb(peer.pid), "MB"))
+    for peer in all_peers:
+        if peer.pid is None:
+            continue
+        window = await load.stream_window(peer.port, peer.path, peer.pid, count=200, chunks=60, interval_ms=50)
+        rows.append(Row(f"{peer.name}, 200 open streams", window.resident_mb, "MB"))
+    return rows
+
+
+def compared(label: str, measure: str, medians: dict[str, float]) -> list[Row]:
+    yardstick = medians["bare aiohttp proxy"]
+    return [
+        Row(f"{label}, {name}", value, measure, value / yardstick if yardstick and value else None)
+        for name, value in medians.items()
+        if value
+    ]
+
+
+def show(title: str, rows: list[Row]) -> None:
+    print(f"\n{title}")
+    for row in rows:
+        ratio = f"  {row.ratio:6.2f} x" if row.ratio is not None else ""
+        print(f"  {row.name:<42} {row.value:>10.3f} {row.unit:<28}{ratio}")
+    OUT.mkdir(exist_ok=True)
+    name = title.split(":", maxsplit=1)[0].lower().replace(" ", "-")
+    document = {
+        "title": title,
+        "at": datetime.now(UTC).isoformat(),
+        "versions": versions(),
+        "rows": [vars(r) for r in rows],
+    }
+    (OUT / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    found = {
+        name: version(name) for name in ("aiohttp", "uvloop", "httptools", "msgspec", "sqlalchemy", "presidio-analyzer")
+    }
+    return {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} CPUs", **found}
+
+
+async def main(rounds: int) -> None:
+    print(__doc__)
+    print("versions: " + ", ".join(f"{k} {v}" for k, v in versions().items()))
+    print(f"load average at the start: {os.getloadavg()[0]:.1f}; rounds: {rounds}")
+    with peers() as all_peers:
+        show("Memory: resident, all policies on", await memory(all_peers))
+        show("Requests: ratio to the bare proxy", await requests(all_peers, rounds))
+        show("Streams: ratio to the bare proxy", await streams(all_peers, rounds))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Benchmarks of the proxy.")
+    parser.add_argument("--quick", action="store_true", help="one round instead of five")
+    arguments = parser.parse_args()
+    asyncio.run(main(1 if arguments.quick else 5))
