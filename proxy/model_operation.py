@@ -194,7 +194,8 @@ class ModelOperation:
 
     @property
     def has_failed(self) -> bool:
-        return False
+        """The stream told of an error, in an event of its format's own."""
+        return self._reader is not None and self._reader.failed
 
     def record_texts(self) -> tuple[tuple[str, str], ...]:
         redactor = self.redactor

@@ -87,7 +87,7 @@ class MessagesStream:
         name, data = name_and_data(frame)
         if not data:
             return frame
-        one = _decoded(data)
+        one = _decoded(data, name)
         kind = one.type if isinstance(one.type, str) else name
         if name not in (kind, "", "message") and (name in _KNOWN or (kind in _KNOWN and kind != "ping")):
             # some clients go by the name, others by the type: both must see what was judged
@@ -229,13 +229,15 @@ def _index(one: Event) -> int:
     return one.index
 
 
-def _decoded(data: bytes) -> Event:
+def _decoded(data: bytes, name: str) -> Event:
+    """`name` is what the event goes by where its data has no type."""
     try:
         return _event.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         problem = e
     try:
-        kind = _any_event.decode(data).type
+        said = _any_event.decode(data).type
+        kind = said if isinstance(said, str) else name
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         kind = "message_start"
     if kind in _KNOWN:

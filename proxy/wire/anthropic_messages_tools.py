@@ -41,14 +41,6 @@ class _Mention:
     is_offer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What this file keeps with a section, so that it is read once."""
-
-    listed: tuple[Any, ...] = ()
-    mentions: tuple[_Mention, ...] = ()
-
-
 def offered(layout: Layout) -> tuple[ToolDefinition, ...]:
     """Every tool that the request brings. Raises FormatError for one that has neither name nor type."""
     tools = _listed(layout, "tools")
@@ -105,7 +97,8 @@ def _is_beyond(mention: _Mention, names: frozenset[str]) -> bool:
     server = mention.tool.get("server_name")
     if server is not None:
         return any(name.startswith(f"mcp.{server}.") for name in names)
-    return mention.tool.get("name", mention.tool.get("tool_name")) in names
+    name = mention.tool.get("name", mention.tool.get("tool_name"))
+    return isinstance(name, str) and name in names
 
 
 # --- names ---
@@ -164,25 +157,26 @@ def _listed(layout: Layout, key: str) -> tuple[Any, ...]:
     section = layout.section(key)
     if section is None:
         return ()
-    known = section.memo
-    if not isinstance(known, _Read):
+
+    def read(section: Section) -> tuple[Any, ...]:
         value = section.value()
         if value is not None and not isinstance(value, list):
             raise FormatError(f"'{key}' must be an array")
-        known = section.memo = _Read(listed=tuple(value or ()))
-    return known.listed
+        return tuple(value or ())
+
+    return section.read_as("anthropic.messages list", read)
 
 
 def _mentions(section: Section) -> tuple[_Mention, ...]:
     """The tools that one message defines or refers to, as the client sent it."""
-    section = section.original or section
-    known = section.memo
-    if not isinstance(known, _Read):
-        has_any = any(key == "type" and text in _MARKS for key, text in section.texts)
-        value = section.value() if has_any else None
-        content = value.get("content") if isinstance(value, dict) else None
-        known = section.memo = _Read(mentions=tuple(_found(content, ("content",))))
-    return known.mentions
+    return (section.original or section).read_as("anthropic.messages mentions", _mentioned)
+
+
+def _mentioned(section: Section) -> tuple[_Mention, ...]:
+    has_any = any(key == "type" and text in _MARKS for key, text in section.texts)
+    value = section.value() if has_any else None
+    content = value.get("content") if isinstance(value, dict) else None
+    return tuple(_found(content, ("content",)))
 
 
 def _found(blocks: Any, path: _Path) -> Iterator[_Mention]:
@@ -190,13 +184,14 @@ def _found(blocks: Any, path: _Path) -> Iterator[_Mention]:
         if not isinstance(block, dict):
             continue
         here = (*path, index)
-        if block.get("type") in _CHANGES:
+        kind = block.get("type")
+        if isinstance(kind, str) and kind in _CHANGES:
             yield _change(block, here)
-        elif block.get("type") == "tool_reference":
+        elif kind == "tool_reference":
             yield _Mention(here, block, is_definition=False)
-        elif block.get("type") == "tool_result":
+        elif kind == "tool_result":
             yield from _found(block.get("content"), (*here, "content"))
-        elif block.get("type") == "compaction":
+        elif kind == "compaction":
             # what is taken out here breaks the provider's check of the block: it then refuses the request
             yield from _found(block.get("tool_changes"), (*here, "tool_changes"))
 

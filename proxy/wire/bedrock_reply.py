@@ -15,7 +15,7 @@ from policies.redaction.restore import Restorer
 from policies.verdict import Refuse
 from proxy.wire.eventstream import Frame, FrameReader, encoded
 from proxy.wire.format import RefusedReplyError, ReplyJudge, ReplyRead, StreamStep
-from proxy.wire.spans import Texts, read_json
+from proxy.wire.spans import Texts, json_text, read_json
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
 from trajectory.errors import FormatError
 
@@ -95,7 +95,8 @@ class ConverseStream:
             refused = self._read(frame)
             if refused is not None:
                 self.refused.append(refused)
-                self.edited = self.failed = self.ended = True
+                # cut off here, by us: the upstream has neither ended it nor told of an error
+                self.edited, self._finish, self._stopped = True, None, []
                 return StreamStep(send=b"".join(send), last=exception_frame(refused.message))
             (self._stopped if self._finish is not None else send).append(frame.raw)
         last = b"".join(self._stopped) if self.ended else b""
@@ -191,7 +192,7 @@ def _call(block: object) -> list[ToolCall]:
         return []
     if not isinstance(use, dict):
         raise FormatError("'toolUse' must be an object")
-    arguments = msgspec.json.encode(use.get("input")).decode()
+    arguments = json_text(use.get("input"))
     return [ToolCall(_text(use.get("toolUseId")), _text(use.get("name")), arguments)]
 
 

@@ -55,10 +55,7 @@ class GeminiGenerate:
         )
 
     def read_message(self, section: Section) -> Message:
-        if not isinstance(section.memo, Message):
-            section.memo = message_of(section.value())
-        known: Message = section.memo
-        return known
+        return section.read_as(GeminiGenerate.name, lambda one: message_of(one.value()))
 
     def links(self, layout: Layout) -> list[str]:
         messages = [self.read_message(item.section) for item in layout.items[layout.kept :]]

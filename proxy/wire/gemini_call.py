@@ -102,7 +102,7 @@ class GeminiCall:
             values = [v for k, v in piece.items() if k not in ("jsonpath", "willcontinue")]
             value = None if "nullvalue" in piece or not values else values[0]
             self.pieces.add(path, value)
-            if lookup is None or self.refused or not isinstance(value, str):
+            if lookup is None or self.refused or not isinstance(value, str) or value != piece.get("stringvalue"):
                 self.shown_pieces.add(path, value)
                 continue
             restorer = self.restorers.setdefault(path, Restorer(lookup))

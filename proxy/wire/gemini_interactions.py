@@ -56,10 +56,7 @@ class GeminiInteractions:
         )
 
     def read_message(self, section: Section) -> Message:
-        if not isinstance(section.memo, Message):
-            section.memo = message_of(section.value())
-        known: Message = section.memo
-        return known
+        return section.read_as(GeminiInteractions.name, lambda one: message_of(one.value()))
 
     def links(self, layout: Layout) -> list[str]:
         messages = [self.read_message(item.section) for item in layout.items[layout.kept :]]

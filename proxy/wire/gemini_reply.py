@@ -116,7 +116,7 @@ class Answer:
         return "tool_call" if calls and self.finish == "end" else self.finish
 
     def _note(self, reply: Fields) -> None:
-        if "error" in reply:
+        if reply.get("error") is not None:
             self.failed = True
         feedback = reply.get("promptfeedback")
         if isinstance(feedback, dict) and "blockreason" in fields_of(feedback, "'promptFeedback'"):

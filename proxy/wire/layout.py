@@ -7,7 +7,7 @@ sections, already judged, masked and digested, are taken over. So the work of a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -38,8 +38,8 @@ class Section:
     issued: tuple[tuple[str, str], ...] = ()
     span: Span | None = None
     lead: bytes = b""
-    memo: Any = None
-    """What a wire format read out of this section, so that it is read once."""
+    memo: tuple[str, Any] | None = None
+    """What a wire format read out of this section, under the format's name: see `read_as`."""
     searched: bool = False
     """Personal data in it has been looked for and masked."""
     original: Section | None = None
@@ -53,6 +53,15 @@ class Section:
 
     def value(self) -> object:
         return decoded(self.raw)
+
+    def read_as[T](self, reader: str, read: Callable[[Section], T]) -> T:
+        """What `read` makes of it, made once. A session may go on in another format with the same text: what one
+        reader (a format's name, and which of its readings) has kept says nothing to another.
+        """
+        if self.memo is None or self.memo[0] != reader:
+            self.memo = (reader, read(self))
+        known: T = self.memo[1]
+        return known
 
     def as_span(self, lead: bytes = b"") -> Span:
         """The span of `lead` (the comma before it) and what is sent; kept, as the next turn brings both again."""

@@ -75,8 +75,8 @@ class McpReply:
         if not lists:
             return raw
         refused = self._offered(tuple(name for listed in lists for name in listed.names))
-        if message.result.get("tools"):
-            self.tools += [tool for tool in message.result["tools"] if isinstance(tool, dict)]
+        own = message.result.get("tools")
+        self.tools += [tool for tool in own if isinstance(tool, dict)] if isinstance(own, list) else []
         if not refused:
             return raw
         self.edited = True

@@ -135,13 +135,14 @@ def _check_message(section: Section) -> None:
 def _definitions(section: Section | None) -> tuple[ToolDefinition, ...]:
     if section is None:
         return ()
-    if section.memo is None:
-        listed = section.value()
-        if listed is not None and not isinstance(listed, list):
-            raise FormatError("'tools' must be an array")
-        section.memo = tuple(_definition(tool) for tool in listed or ())
-    known: tuple[ToolDefinition, ...] = section.memo
-    return known
+    return section.read_as(OllamaChat.name, _defined)
+
+
+def _defined(section: Section) -> tuple[ToolDefinition, ...]:
+    listed = section.value()
+    if listed is not None and not isinstance(listed, list):
+        raise FormatError("'tools' must be an array")
+    return tuple(_definition(tool) for tool in listed or ())
 
 
 def _definition(tool: object) -> ToolDefinition:
@@ -164,7 +165,8 @@ def _message(raw: object) -> Message:
         return Message("tool", (ToolResult(str(raw.get("tool_name") or raw.get("name") or ""), text),))
     parts: list[Part] = [Text(text)] if text else []
     parts += [Opaque("image")] * (len(raw["images"]) if isinstance(raw.get("images"), list) else 0)
-    for call in raw.get("tool_calls") or ():
+    listed = raw.get("tool_calls")
+    for call in listed if isinstance(listed, list) else ():
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict):
             arguments = function.get("arguments")

@@ -162,15 +162,14 @@ def _definitions(section: Section | None) -> tuple[ToolDefinition, ...]:
     """One definition for each element, in order; of `tools` and of the older `functions`."""
     if section is None:
         return ()
-    if section.memo is None:
-        listed = section.value()
-        if listed is None:
-            return ()
-        if not isinstance(listed, list):
-            raise FormatError("'tools' must be an array")
-        section.memo = tuple(_definition(tool) for tool in listed)
-    known: tuple[ToolDefinition, ...] = section.memo
-    return known
+    return section.read_as(OpenAIChat.name, _defined)
+
+
+def _defined(section: Section) -> tuple[ToolDefinition, ...]:
+    listed = section.value()
+    if listed is not None and not isinstance(listed, list):
+        raise FormatError("'tools' must be an array")
+    return tuple(_definition(tool) for tool in listed or ())
 
 
 def _definition(tool: object) -> ToolDefinition:

@@ -264,7 +264,7 @@ class StreamedChoice:
 def _key(call: Call, position: int) -> object:
     if isinstance(call.index, int):
         return call.index
-    return call.id or position
+    return call.id if isinstance(call.id, str) and call.id else position
 
 
 def _call_edits(chunk: bytes, span: tuple[int, int], call: Call, known: _StreamedCall, *, is_last: bool) -> list[Edit]:

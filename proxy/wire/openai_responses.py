@@ -164,11 +164,7 @@ def _listed(layout: Layout) -> tuple[Offer, ...]:
     section = layout.section("tools")
     if section is None:
         return ()
-    section = section.original or section
-    if section.memo is None:
-        section.memo = offers_of(section.value())
-    known: tuple[Offer, ...] = section.memo
-    return known
+    return (section.original or section).read_as(OpenAIResponses.name, lambda one: offers_of(one.value()))
 
 
 def _prompt(layout: Layout) -> str | None:

@@ -29,14 +29,14 @@ class InputItem(Struct, frozen=True):
 
 def read_item(section: Section) -> InputItem:
     """Raises FormatError for an item that cannot be judged."""
-    section = section.original or section
-    if section.memo is None:
-        value = section.value()
-        if not isinstance(value, dict):
-            raise FormatError("an item of 'input' must be an object")
-        section.memo = InputItem(item_offers(value), _answers(value), value.get("type") in _BOUND)
-    known: InputItem = section.memo
-    return known
+    return (section.original or section).read_as("openai.responses", _input_item)
+
+
+def _input_item(section: Section) -> InputItem:
+    value = section.value()
+    if not isinstance(value, dict):
+        raise FormatError("an item of 'input' must be an object")
+    return InputItem(item_offers(value), _answers(value), str(value.get("type")) in _BOUND)
 
 
 def _answers(item: dict[str, Any]) -> str | None:

@@ -42,7 +42,8 @@ def offers_of(listed: object) -> tuple[Offer, ...]:
 
 def item_offers(item: object) -> tuple[Offer, ...]:
     """What an item of the conversation brings."""
-    if not isinstance(item, dict) or item.get("type") not in _BRINGS_TOOLS:
+    kind = item.get("type") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(kind, str) or kind not in _BRINGS_TOOLS:
         return ()
     return offers_of(item.get("tools"))
 

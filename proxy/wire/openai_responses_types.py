@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.spans import json_text
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
 
 Item = dict[str, Any]
@@ -43,11 +44,11 @@ _FINISH: dict[str, Finish] = {
 class Event(msgspec.Struct):
     """An event of the stream. `item` and `response` are read wherever they stand, whatever the event's type."""
 
-    type: Any = None
+    type: str | None = None
     sequence_number: Any = None
     output_index: Any = None
-    content_index: Any = None
-    command_index: Any = None
+    content_index: int | str | None = None
+    command_index: int | str | None = None
     item_id: Any = None
     delta: Any = None
     text: Any = None
@@ -92,7 +93,7 @@ def _arguments(kind: str, item: Mapping[str, Any]) -> str:
     for key in _ARGUMENTS.get(kind, ("arguments",)):
         value = item.get(key)
         if value is not None:
-            return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            return value if isinstance(value, str) else json_text(value)
     return ""
 
 

@@ -276,6 +276,14 @@ def _follows_high(raw: bytes, at: int) -> bool:
     return before[:2] == b"\\u" and 0xD800 <= int(before[2:6], 16) <= 0xDBFF if len(before) == 6 else False
 
 
+def json_text(value: object) -> str:
+    """`value` as JSON. Half of a surrogate pair, which only `read_json` takes, stays escaped."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+
+
 def escaped(text: str) -> str:
     """`text` as it stands between the quotes of a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1]

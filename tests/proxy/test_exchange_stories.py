@@ -227,8 +227,8 @@ def test_an_upstream_that_does_not_answer_is_a_native_error(kind: Any, status: i
         ((event({"content": "a"}), event({}, "stop"), DONE), "complete"),
         ((event({"content": "a"}), event({}, "stop")), "complete"),
         ((event({"content": "a"}),), "cut"),
-        ((b'data: {"error":{"message":"overloaded"}}\n\n',), "cut"),
-        ((event({"content": "a"}), b'data: {"error":{"message":"overloaded"}}\n\n', DONE), "cut"),
+        ((b'data: {"error":{"message":"overloaded"}}\n\n',), "failed"),
+        ((event({"content": "a"}), b'data: {"error":{"message":"overloaded"}}\n\n', DONE), "failed"),
     ],
 )
 def test_a_stream_is_complete_only_if_it_says_so_and_tells_of_no_error(parts: tuple[bytes, ...], end: str) -> None:

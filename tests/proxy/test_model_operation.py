@@ -243,3 +243,61 @@ def test_a_first_request_that_fails_is_the_same_trajectory_when_it_comes_again_o
     more = ask(house, "a", "try harder")
     assert len(set(trajectories(first, again, more))) == 1
     assert trajectories(ask(house, "b")) != trajectories(first)
+
+
+STREAM_ERRORS = {
+    "openai": (
+        "/openai/v1/responses",
+        {"model": "m", "input": "hi", "stream": True},
+        {
+            "error": b'data: {"type":"error","sequence_number":1,"code":"server_error","message":"overloaded"}\n\n',
+            "failed": b'data: {"type":"response.failed","response":{"id":"r","status":"failed","output":[]}}\n\n',
+        },
+    ),
+    "anthropic": (
+        "/anthropic/v1/messages",
+        {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": True},
+        {"error": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"full"}}\n\n'},
+    ),
+    "gemini": (
+        "/gemini/v1beta/models/m:streamGenerateContent?alt=sse",
+        {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+        {"error": b'data: {"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}\r\n\r\n'},
+    ),
+    "interactions": (
+        "/gemini/v1beta/interactions",
+        {"model": "m", "input": "hi", "stream": True},
+        {"error": b'data: {"event_type":"error","error":{"code":"x","message":"overloaded"}}\n\n'},
+    ),
+    "chat": (
+        "/openai/v1/chat/completions",
+        {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True},
+        {"error": b'data: {"error":{"message":"overloaded"}}\n\n'},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("of", "kind"), [(of, kind) for of, (_, _, events) in STREAM_ERRORS.items() for kind in events]
+)
+def test_a_stream_that_tells_of_an_error_is_an_attempt_that_failed(of: str, kind: str) -> None:
+    path, body, events = STREAM_ERRORS[of]
+    made = Driven(hall(), path)
+    made.ask(json.dumps(body).encode())
+    assert made.flow(events[kind]) == events[kind]
+    assert made.attempt.end == "failed"
+
+
+def test_a_session_that_goes_on_in_another_format_has_its_tools_read_anew() -> None:
+    house = hall(*rules(allowed=["look"]))
+    tools = [{"type": "function", "name": "look", "function": {"name": "look"}}]
+    for path, asked in (
+        ("/openai/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/openai/v1/responses", {"input": [{"role": "user", "content": "hi"}]}),
+        ("/openai/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+    ):
+        made = Driven(house, path, session="S")
+        forwarded = made.ask(json.dumps({"model": "m", **asked, "tools": tools}).encode())
+        assert forwarded is not None
+        made.reply(completion("x") if "chat" in path else b'{"id":"r","status":"completed","output":[]}')
+        assert made.attempt.end == "complete"

@@ -23,9 +23,11 @@ from trajectory.record import Attempt
 
 UPSTREAMS = {
     "openai": Upstream(base_url="https://api.openai.com"),
+    "anthropic": Upstream(base_url="https://api.anthropic.com"),
+    "gemini": Upstream(base_url="https://generativelanguage.googleapis.com"),
     "orders": Upstream(base_url="http://127.0.0.1:9000", kind="tool"),
 }
-HOSTS = ("api.openai.com", "127.0.0.1:9000")
+HOSTS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "127.0.0.1:9000")
 STREAM: Headers = (("Content-Type", "text/event-stream"),)
 JSON: Headers = (("Content-Type", "application/json"),)
 

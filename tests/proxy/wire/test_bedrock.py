@@ -158,7 +158,7 @@ def test_a_refused_call_ends_the_stream_with_an_exception(cuts: list[int]) -> No
     (frame,) = FrameReader().feed(last)
     assert (frame.headers[":message-type"], frame.headers[":exception-type"]) == ("exception", "validationException")
     assert json.loads(frame.payload) == {"message": notice("a")}
-    assert (reader.failed, reader.edited) == (True, True)
+    assert (reader.failed, reader.ended, reader.edited) == (False, False, True)  # cut off by us
 
 
 def test_a_pseudonym_that_would_be_restored_ends_the_reply() -> None:
