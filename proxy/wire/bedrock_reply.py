@@ -90,6 +90,8 @@ class ConverseStream:
         self.failed = False
 
     def feed(self, part: bytes) -> StreamStep:
+        if self.refused:
+            return StreamStep()  # its client has had the end
         send: list[bytes] = []
         for frame in self._frames.feed(part):
             refused = self._read(frame)

@@ -78,7 +78,7 @@ def test_a_request_of_any_shape_is_read_or_refused(name: str, odd: object) -> No
 
 @pytest.mark.parametrize("odd", ODD, ids=json.dumps)
 def test_a_list_of_tools_of_any_shape_passes(odd: object) -> None:
-    reply = McpReply(None, lambda names: frozenset())
+    reply = McpReply(None, lambda offered: frozenset())
     message = {"jsonrpc": "2.0", "id": 1, "result": {"tools": HOLE, "inputRequests": {"k": {
         "method": "sampling/createMessage", "params": {"tools": [{"name": "a"}]}}}}}  # fmt: skip
     body = filled(message, odd)
