@@ -74,7 +74,6 @@ class ModelOperation:
     _restored: int = 0
     _client_reply: Reply | None = None
     _reply_texts: Texts = ()
-    _judge: ReplyJudge | None = None
 
     def read(self, request: RequestArrived) -> None:
         known = self.memory if self.named_session else self._similar(request.body)
@@ -152,7 +151,6 @@ class ModelOperation:
         return dict(self._counts)
 
     def reply_began(self, head: ReplyBegan, judge: ReplyJudge) -> bool:
-        self._judge = judge
         if self.redactor is not None:
             judge.lookup = self.redactor.lookup(self.memory.vault)
         kind = header(head.headers, "content-type").partition(";")[0].strip().lower()
