@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import logging
-import socket
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from msgspec import structs
 from multidict import CIMultiDict
 
 from policies.verdict import Refuse
@@ -42,6 +39,8 @@ from proxy.effects import (
     StopUpstream,
 )
 from proxy.exchange import Exchange, State
+from proxy.gateway_listening import bound_port, is_loopback
+from proxy.gateway_replies import NO_WEBSOCKETS, not_a_name, plain_error, turned_away
 from proxy.hall import Hall, Visitor
 from proxy.headers import forwarded, returned, with_key
 from proxy.routing import Destination
@@ -173,13 +172,13 @@ class Gateway:
         try:
             destination = self.hall.destination(request.method, request.raw_path, visitor, target)
         except ClientError as e:
-            return _not_a_name(e)
+            return not_a_name(e)
         body = b""
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            destination = _turned_away(destination, 426, _NO_WEBSOCKETS)
+            destination = turned_away(destination, 426, NO_WEBSOCKETS)
         elif (whole := await self._body(request)) is None:
             why = f"The body is larger than {self.max_body_bytes} bytes, the most that is read (max_body_bytes)."
-            destination = _turned_away(destination, 413, Refuse("unreadable_body", "max_body_bytes", why))
+            destination = turned_away(destination, 413, Refuse("unreadable_body", "max_body_bytes", why))
         else:
             body = whole
         try:
@@ -187,7 +186,7 @@ class Gateway:
                 destination, visitor, "proxy" if target is not None else "base_url"
             )
         except ClientError as e:
-            return _not_a_name(e)
+            return not_a_name(e)
         live = _Live(exchange, request, destination, loop, began_s)
         session = destination.session or ""
         self._under_way[session] = self._under_way.get(session, 0) + 1
@@ -359,43 +358,5 @@ class Gateway:
             task.add_done_callback(lambda _: self._one_less(session))
 
 
-_NO_WEBSOCKETS = Refuse("route_refused", "websocket", "WebSockets are not served here; use HTTP.")
-
-
-def _turned_away(destination: Destination, status: int, refused: Refuse) -> Destination:
-    """To nowhere, but to be written down like any other refusal."""
-    return structs.replace(destination, refused=refused, refusal_status=status)
-
-
-def plain_error(status: int, code: str, message: str) -> web.Response:
-    """An answer outside any exchange: nothing was routed, so there is no native shape to speak in."""
-    headers = {"x-should-retry": "false", "x-ironcage-refusal": code}
-    return web.json_response(
-        {"error": {"message": message, "type": "ironcage", "code": code}}, status=status, headers=headers
-    )
-
-
-def _not_a_name(error: ClientError) -> web.Response:
-    return plain_error(400, "route_refused", f"{error}: {error.hint}" if error.hint else str(error))
-
-
 def _same(given: str, secret: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def bound_port(runner: web.BaseRunner) -> int:
-    for site in runner.sites:
-        server = getattr(site, "_server", None)
-        for sock in server.sockets if server is not None else ():
-            if sock.family in (socket.AF_INET, socket.AF_INET6):
-                return int(sock.getsockname()[1])
-    raise OperatorError("the listener has no port")

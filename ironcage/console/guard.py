@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ironcage.console.rendering import page, problem
-from proxy.gateway import is_loopback
+from proxy.gateway_listening import is_loopback
 
 COOKIE = "ironcage_console"
 HEALTH = ("/healthz", "/readyz")

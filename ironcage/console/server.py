@@ -11,7 +11,7 @@ from ironcage.console.api import Api
 from ironcage.console.guard import Guard
 from ironcage.console.pages import Pages
 from ironcage.settings import Loaded
-from proxy.gateway import bound_port, is_loopback
+from proxy.gateway_listening import bound_port, is_loopback
 from trajectory.errors import OperatorError, StoreError
 from trajectory.store import Store
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from ironcage.doctor.report import Line, fail, ok, warn
 from ironcage.settings import Loaded, address
-from proxy.gateway import is_loopback
+from proxy.gateway_listening import is_loopback
 from proxy.settings import Upstream
 from trajectory.errors import OperatorError
 

@@ -7,7 +7,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from proxy.gateway import is_loopback
+from proxy.gateway_listening import is_loopback
 from proxy.intercept.hop import Hop, hand_over
 from trajectory.errors import OperatorError
 
