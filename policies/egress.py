@@ -12,6 +12,7 @@ from policies.verdict import ALLOW, Refuse, Verdict
 from trajectory.events import BytesMoved, Event, ModelAsked, ToolAsked
 
 MB = 1024 * 1024
+_ASKS = (ModelAsked, ToolAsked)
 
 
 class EgressLimit:
@@ -41,7 +42,7 @@ class EgressLimit:
     def judge(self, event: Event, ledger: Ledger) -> Verdict:
         if isinstance(event, BytesMoved):
             return self._judge_bytes(event, ledger)
-        if isinstance(event, ModelAsked | ToolAsked):
+        if isinstance(event, _ASKS):
             return self._judge_ask(event, ledger)
         return ALLOW
 

@@ -62,6 +62,8 @@ class Engine:
         drops: list[DropTools] = []
         for rule in rules:
             verdict = _answer(rule, event, ledger)
+            if verdict is ALLOW:
+                continue
             if isinstance(verdict, Refuse):
                 ledger.give_back()
                 return verdict

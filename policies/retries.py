@@ -9,6 +9,8 @@ from policies.ledger import Ledger
 from policies.verdict import ALLOW, Refuse, Verdict
 from trajectory.events import AttemptEnded, Event, ModelAsked, ToolAsked
 
+_ASKS = (ModelAsked, ToolAsked)
+
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget:
@@ -29,7 +31,7 @@ class RetryBudget:
             if event.end != "refused":
                 ledger.note_end(event.trajectory, event.digest, event.end != "complete")
             return ALLOW
-        if not isinstance(event, ModelAsked | ToolAsked) or not ledger.failed_before(event.trajectory, event.digest):
+        if not isinstance(event, _ASKS) or not ledger.failed_before(event.trajectory, event.digest):
             return ALLOW
         account = f"retries:{event.trajectory}"
         if ledger.reserve(account, 1, self.max_retries):

@@ -71,9 +71,10 @@ class ToolAllowlist:
     def _judge_offer(self, event: ModelAsked) -> Verdict:
         if event.forced_tool is not None and not self.allows(event.forced_tool):
             return self._refusal("must be called by this request", event.forced_tool)
-        beyond = tuple(dict.fromkeys(name for name in event.tools if not self.allows(name)))
-        if not beyond:
+        not_allowed = [name for name in event.tools if not self.allows(name)]
+        if not not_allowed:
             return ALLOW
+        beyond = tuple(dict.fromkeys(not_allowed))
         if not self._filters:
             return self._refusal("is offered by this request", *beyond)
         return DropTools(

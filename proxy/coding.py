@@ -71,6 +71,8 @@ class Coding:
 
     def extra(self) -> dict[str, str]:
         """What the record says of bodies that it holds uncompressed."""
+        if self._request is None and not self._codings:
+            return {}
         request = ", ".join(codings_of(self._request.headers)) if self._request is not None else ""
         found = {"request_coding": request, "reply_coding": ", ".join(self._codings)}
         return {key: value for key, value in found.items() if value}

@@ -61,6 +61,11 @@ class State(Enum):
     CLOSING = auto()  # all is delivered; the upstream may still have trailing bytes
     DONE = auto()
 
+    # Enum's own is a function in Python, and each arrival looks its state up
+    __hash__ = object.__hash__
+
+
+_CLOSING = (EndReply, Respond, BreakConnection)  # effects behind which the client gets nothing more
 
 # Every legal transition. An arrival without a row here is late news of something already decided, and has no effect.
 TRANSITIONS: dict[tuple[State, type[Arrival]], str] = {
@@ -367,7 +372,7 @@ class Exchange:
 
     def _committed(self, _: Committed) -> list[Effect]:
         final, self._final = self._final, []
-        closes = not final or isinstance(final[-1], EndReply | Respond | BreakConnection)
+        closes = not final or isinstance(final[-1], _CLOSING)
         self.state = State.DONE if closes else State.CLOSING
         return final
 

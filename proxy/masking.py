@@ -77,10 +77,10 @@ def mask_section(section: Section, redactor: Redactor, vault: Vault) -> None:
 
 
 def needs_mask(texts: Texts, detector: Detector, vault: Vault, *, keeps_seals: bool = False) -> bool:
-    return any(
-        is_content(key, text, keeps_seals=keeps_seals) and mask_text(text, detector, vault, key=key)
-        for key, text in texts
-    )
+    for key, text in texts:
+        if is_content(key, text, keeps_seals=keeps_seals) and mask_text(text, detector, vault, key=key):
+            return True
+    return False
 
 
 def mask_json(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -63,7 +62,7 @@ class ModelOperation:
     sent: Body = ()
     _layout: Layout | None = None
     _asked: Asked | None = None
-    _counts: Counter[str] = field(default_factory=Counter)
+    _counts: dict[str, int] = field(default_factory=dict)
     _fresh: list[Section] = field(default_factory=list)
     _edited: bool = False
     _is_read: bool = True
@@ -106,7 +105,7 @@ class ModelOperation:
             model=self.model or "",
             digest=self.digest,
             body_bytes=len(layout.body),
-            tools=tuple(tool.name for tool in asked.tools),
+            tools=tuple([tool.name for tool in asked.tools]),
             forced_tool=asked.forced_tool,
         )
 
@@ -133,7 +132,8 @@ class ModelOperation:
             # what a verdict replaced or added since is new, too
             for section in self._fresh if not self._edited else layout.unsearched():
                 mask_section(section, self.redactor, vault)
-                self._counts.update(kind for kind, _ in section.issued)
+                for kind, _ in section.issued:
+                    self._counts[kind] = self._counts.get(kind, 0) + 1
             if any(placed.section.issued for placed in layout.fields.values()):
                 self.tools = tuple(_masked_tool(tool, self.redactor, vault) for tool in self.tools)
         self.sent = layout.assembled()

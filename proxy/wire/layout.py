@@ -243,7 +243,10 @@ def _between(data: bytes) -> Span:
     return _short_span(data) if len(data) < _OWN_SPAN_BYTES else Span.of(data)
 
 
-_PLACEHOLDER = b"0"
+@lru_cache(maxsize=16)
+def _opening(list_key: str) -> bytes:
+    """The shortest text that brings a parser behind the first element of the list."""
+    return b"{" + msgspec.json.encode(list_key) + b":[0"
 
 
 def read_layout(body: bytes, list_key: str, previous: Layout | None = None) -> Layout:
@@ -256,10 +259,9 @@ def read_layout(body: bytes, list_key: str, previous: Layout | None = None) -> L
         found = members(body)
         shift, text, head = 0, body, {}
     else:
-        # The shared beginning was read when it was new: it ends inside the list, after an element. Stand in for
-        # it with the shortest text that brings a parser to the same place.
+        # The shared beginning was read when it was new: it ends inside the list, after an element.
         resume = previous.items[kept - 1].end
-        opening = b"{" + msgspec.json.encode(list_key) + b":[" + _PLACEHOLDER
+        opening = _opening(list_key)
         text = opening + body[resume:]
         shift = resume - len(opening)
         found = members(text)
@@ -272,7 +274,7 @@ def read_layout(body: bytes, list_key: str, previous: Layout | None = None) -> L
     items = list(previous.items[:kept]) if previous is not None and kept else []
     for start, end in spans[1 if kept else 0 :]:
         items.append(Placed(start + shift, end + shift, Section.of(text[start:end])))
-    fields = dict(head)
+    fields = head
     for key, member in found.items():
         if is_listed and key == list_key:
             start = previous.fields[key].start if previous is not None and kept else member.start
@@ -297,7 +299,8 @@ def _head(previous: Layout) -> dict[str, Placed]:
     for key, placed in previous.fields.items():
         if key == previous.list_key:
             break
-        head[key] = Placed(placed.start, placed.end, placed.section.original or placed.section)
+        original = placed.section.original
+        head[key] = placed if original is None else Placed(placed.start, placed.end, original)
     return head
 
 
