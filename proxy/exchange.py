@@ -98,9 +98,7 @@ TRANSITIONS: dict[tuple[State, type[Arrival]], str] = {
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """`operation` is what it carries, `draft` what will be written of it. Errors of our own are raised to the shell,
-    which then calls `broken`.
-    """
+    """`operation` is what it carries, `draft` what will be written of it. A bug of ours is raised: call `broken` then."""
 
     route: Route
     operation: Operation
@@ -110,7 +108,6 @@ class Exchange:
     """Redaction is on: replies are searched before they are written down."""
 
     coding: Coding = field(default_factory=lambda: Coding(64 * 1024 * 1024, is_judged=True))
-
     refused: Refuse | None = None
     """Set where there is nothing to judge: the place that was asked for is not served."""
     state: State = State.NEW
