@@ -98,7 +98,7 @@ TRANSITIONS: dict[tuple[State, type[Arrival]], str] = {
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """`operation` is what it carries, `draft` what will be written of it. A bug of ours is raised: call `broken` then."""
+    """`operation` is what it carries, `draft` what will be written of it. Bugs of ours are raised: call `broken`."""
 
     route: Route
     operation: Operation
