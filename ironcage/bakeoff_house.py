@@ -12,6 +12,7 @@ from ironcage.assembly import Doors
 from ironcage.reach import agent_environment, ca_folder
 from proxy.masking import mask_plain
 from proxy.operation import Swap
+from proxy.street import Street
 from proxy.upstream import Patience
 from replay.house import BudgetSpent
 from trajectory.errors import OperatorError, UpstreamError
@@ -46,7 +47,14 @@ class BakeoffHouse:
         return self._doors.store
 
     def open_session(
-        self, session: str, candidate: Candidate, *, task: str, seed: int, budget_spent: BudgetSpent
+        self,
+        session: str,
+        candidate: Candidate,
+        *,
+        task: str,
+        seed: int,
+        budget_spent: BudgetSpent,
+        street: Street | None = None,
     ) -> None:
         hall = self._doors.hall
         upstream = hall.upstream(candidate.upstream)
@@ -58,6 +66,8 @@ class BakeoffHouse:
             )
         parameters = {"seed": seed, **candidate.parameters}
         hall.swaps[session] = Swap(candidate.upstream, upstream.host, candidate.model, parameters)
+        if street is not None:
+            hall.streets[session] = street
         hall.closed.discard(session)
         hall.watchers[session] = _watcher(budget_spent)
         hall.memories.get(session, session, task, None)
@@ -68,6 +78,7 @@ class BakeoffHouse:
         hall.closed.add(session)
         await self._doors.gateway.quiet(session)
         hall.swaps.pop(session, None)
+        hall.streets.pop(session, None)
         hall.watchers.pop(session, None)
 
     def environment(self, session: str) -> dict[str, str]:

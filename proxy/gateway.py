@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -44,7 +45,8 @@ from proxy.gateway_replies import NO_WEBSOCKETS, not_a_name, plain_error, turned
 from proxy.hall import Hall, Visitor
 from proxy.headers import forwarded, returned, with_key
 from proxy.routing import Destination
-from proxy.upstream import Patience, UpstreamBroke, UpstreamClient, UpstreamReply
+from proxy.street import Answer
+from proxy.upstream import Patience, UpstreamBroke, UpstreamClient
 from proxy.url_keys import without_keys
 from trajectory.errors import ClientError, OperatorError, StoreError
 from trajectory.record import Attempt, Door
@@ -68,7 +70,7 @@ class _Live:
     loop: asyncio.AbstractEventLoop
     began_s: float
     forward: Forward | None = None
-    upstream: UpstreamReply | None = None
+    upstream: Answer | None = None
     reply: web.StreamResponse | None = None
     wants_upstream: bool = True
     undone: deque[Effect] = field(default_factory=deque)
@@ -311,7 +313,13 @@ class Gateway:
             return
         await self._drive(live, ReplyEnded(self._at(live)))
 
-    async def _ask(self, live: _Live, forward: Forward) -> UpstreamReply:
+    async def _ask(self, live: _Live, forward: Forward) -> Answer:
+        street = self.hall.streets.get(live.destination.session or "")
+        if street is not None and live.destination.route.kind == "model":
+            return await street.ask(forward, partial(self._send_on, live))
+        return await self._send_on(live, forward)
+
+    async def _send_on(self, live: _Live, forward: Forward) -> Answer:
         upstream = self.hall.upstream(forward.upstream)
         headers, path = forward.headers, forward.path
         if (key := self.keys.get(forward.upstream)) is not None:

@@ -22,6 +22,7 @@ from proxy.redactor import Redactor
 from proxy.refused_operation import RefusedOperation
 from proxy.routing import Destination, Router, target_of
 from proxy.settings import Upstream
+from proxy.street import Street
 from proxy.wire.choose import WIRES, wire_at
 from trajectory.clock import Clock, Entropy
 from trajectory.ids import checked_name, new_id, trajectory_id
@@ -59,6 +60,8 @@ class Hall:
     mcp_links: McpLinks = field(default_factory=McpLinks)
     swaps: dict[str, Swap] = field(default_factory=dict)
     """By session: the candidate that answers in place of the model asked for."""
+    streets: dict[str, Street] = field(default_factory=dict)
+    """By session: what answers its model requests, where that is not plainly the upstream."""
     closed: set[str] = field(default_factory=set)
     """Sessions that are over: what still comes for them is refused."""
     watchers: dict[str, Callable[[VerdictNote], None]] = field(default_factory=dict)

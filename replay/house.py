@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from proxy.street import Street
 from trajectory.runs import Candidate, KillCause, Limits
 from trajectory.store import Store
 
@@ -32,11 +33,19 @@ class House(Protocol):
     def store(self) -> Store: ...
 
     def open_session(
-        self, session: str, candidate: Candidate, *, task: str, seed: int, budget_spent: BudgetSpent
+        self,
+        session: str,
+        candidate: Candidate,
+        *,
+        task: str,
+        seed: int,
+        budget_spent: BudgetSpent,
+        street: Street | None = None,
     ) -> None:
         """From now on all model calls of `session` go to `candidate.upstream` with `candidate.model` and its
-        parameters set, whatever the agent asks for, under the same policies as ever. What is recorded of it belongs
-        to `task` and has source "replay". OperatorError if the candidate's upstream is not configured.
+        parameters set, whatever the agent asks for, under the same policies as ever; with a `street`, that answers
+        them in place of the upstream. What is recorded of it belongs to `task` and has source "replay".
+        OperatorError if the candidate's upstream is not configured.
         """
 
     async def close_session(self, session: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxy.street import Street
 from proxy.wire.openai_chat_types import Turn
 from replay.house import BudgetSpent
 from trajectory.conversation import Reply, ToolCall
@@ -125,7 +126,14 @@ class ScriptedHouse:
         return self._store
 
     def open_session(
-        self, session: str, candidate: Candidate, *, task: str, seed: int, budget_spent: BudgetSpent
+        self,
+        session: str,
+        candidate: Candidate,
+        *,
+        task: str,
+        seed: int,
+        budget_spent: BudgetSpent,
+        street: Street | None = None,
     ) -> None:
         if candidate.upstream == "nowhere":
             raise OperatorError("there is no upstream 'nowhere'")
