@@ -20,7 +20,7 @@ from replay.task import Task
 from replay.transcript import LOOP_WIRES
 from replay.trial import Conditions, Slot, Workspace, run_trial
 from replay.world.contract import Snapshot
-from replay.world.declared import open_worlds, read_worlds
+from replay.world.declared import declared_kinds, open_worlds, read_worlds
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name
@@ -182,6 +182,7 @@ def _header(plan: Plan, parts: Mapping[str, str], now_s: float) -> Bakeoff:
         fingerprint_parts=dict(parts),
         reference=plan.reference,
         weights=dict(plan.weights),
+        tool_kinds=declared_kinds(plan.world),
         constraints=dict(plan.constraints),
     )
 
@@ -209,13 +210,11 @@ async def _run_all(plan: Plan, conditions: Conditions, executor: Executor, progr
             await keep(await make())
 
     def job(slot: Slot) -> Job:
-        async def work() -> None:
-            await keep(await run_trial(slot, conditions))
-
         in_cage = slot.task.mode == "agent"
-        return Job(work, memory_mb=(plan.limits.memory_mb or 0.0) if in_cage else 0.0, cpus=1.0 if in_cage else 0.1)
+        return Job(slot, memory_mb=(plan.limits.memory_mb or 0.0) if in_cage else 0.0, cpus=1.0 if in_cage else 0.1)
 
-    await executor.run([job(slot) for slot in slots if slot.run not in kept])
+    jobs = [job(slot) for slot in slots if slot.run not in kept]
+    await executor.run(jobs, partial(run_trial, conditions=conditions), keep)
 
 
 def _production(plan: Plan, conditions: Conditions) -> Iterator[tuple[str, Callable[[], Awaitable[Run]]]]:

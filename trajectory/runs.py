@@ -19,6 +19,8 @@ KillCause = Literal[
     "retry_budget",
     "cancelled",
 ]
+ToolKind = Literal["read", "write", "pure"]
+"""read: its result depends on the state; write: it may change the state; pure: only its arguments matter."""
 
 
 class Frozen(BaseModel):
@@ -84,7 +86,7 @@ class Candidate(Frozen):
 
 class Served(Frozen):
     """One tool result of a replay and how it came about. `may_be_stale` where it may rest on a state that writes have
-    changed since; the note then says which.
+    changed since; the note then says which. `is_error` where the tool itself said so; None where nobody noted it.
     """
 
     tool: str
@@ -92,6 +94,16 @@ class Served(Frozen):
     fidelity: Fidelity
     note: str = ""
     may_be_stale: bool = False
+    is_error: bool | None = None
+
+
+class Package(Frozen):
+    """One installed package; `installed_mb` is the size of its files on disk."""
+
+    name: str
+    version: str
+    installed_mb: float
+    ecosystem: Literal["python", "node"]
 
 
 class Run(Frozen):
@@ -117,6 +129,8 @@ class Run(Frozen):
     answer: str | None = None
     served: tuple[Served, ...] = ()
     min_fidelity: float | None = None
+    packages: tuple[Package, ...] | None = None
+    """What the agent installed, from its file system before and after; None where nobody looked."""
     error: str = ""
 
 
@@ -134,4 +148,6 @@ class Bakeoff(Frozen):
     reference: str | None = None
     """Name of the candidate that the recorded production runs stand for, if they are scored beside the others."""
     weights: dict[str, float] = {}
+    tool_kinds: dict[str, ToolKind] = {}
+    """Of the tools whose kind is declared, not guessed from their names."""
     constraints: dict[str, object] = {}

@@ -66,7 +66,9 @@ def answered(
     note: str = "",
     may_be_stale: bool = False,
 ) -> Answer:
-    served = Served(tool=tool, arguments=arguments, fidelity=fidelity, note=note, may_be_stale=may_be_stale)
+    served = Served(
+        tool=tool, arguments=arguments, fidelity=fidelity, note=note, may_be_stale=may_be_stale, is_error=is_error
+    )
     return Answer(text, is_error, served)
 
 

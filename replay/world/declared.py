@@ -17,11 +17,12 @@ from typing import cast, get_args
 from replay.task import Task
 from replay.world.chain import Chain
 from replay.world.contract import Snapshot
-from replay.world.kinds import ToolKind, ToolKinds
+from replay.world.kinds import ToolKinds
 from replay.world.recordings import Pool, task_tape
 from replay.world.simulator import SimulatorSnapshot, load_simulator
-from replay.world.table_file import load_table_file
+from replay.world.table_file import load_table_file, table_file_kinds
 from trajectory.errors import OperatorError
+from trajectory.runs import ToolKind
 from trajectory.store import Store
 
 _TABLES = "tables:"
@@ -73,6 +74,16 @@ def open_worlds(
         return Chain(tuple(links))
 
     return {task.id: snapshot(task) for task in looped}
+
+
+def declared_kinds(texts: Sequence[str]) -> dict[str, ToolKind]:
+    """Of the tools that a declaration says it of: the options of a tape, what a table file does with each tool."""
+    declared = read_worlds(texts)
+    found: dict[str, ToolKind] = {}
+    for one in declared:
+        if one.name.startswith(_TABLES):
+            found |= table_file_kinds(Path(one.name.removeprefix(_TABLES)))
+    return found | dict(_kinds(declared).declared)
 
 
 def _simulator(declared: Declaration) -> SimulatorSnapshot:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-ToolKind = Literal["read", "write", "pure"]
-"""read: its result depends on the state; write: it may change the state; pure: only its arguments matter."""
+from trajectory.runs import ToolKind
 
 
 def _words(text: str) -> frozenset[str]:

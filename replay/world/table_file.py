@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from replay.world.rows import Row, RowStore, Tables, freeze, read_table, thaw
 from replay.world.simulator import SimulatorSnapshot, Start, ToolError, UnknownToolError, file_digest
 from trajectory.errors import OperatorError
-from trajectory.runs import Frozen
+from trajectory.runs import Frozen, ToolKind
 
 _NAMED = re.compile(r"\{(\w+)\}")
 _ABSENT = object()
@@ -112,13 +112,20 @@ class TableFile(Frozen):
         return self
 
 
+def table_file_kinds(file: Path) -> dict[str, ToolKind]:
+    """Which of its tools read and which write. OperatorError as below."""
+    return {
+        tool: "read" if action.do in ("read", "filter") else "write" for tool, action in _declared(file).tools.items()
+    }
+
+
 def load_table_file(file: Path) -> SimulatorSnapshot:
     """OperatorError if the file, or a table that it names, cannot be used."""
+    declared = _declared(file)
     try:
-        declared = TableFile.model_validate(yaml.safe_load(file.read_text("utf-8")))
         tables = {name: read_table(file.parent / one.file, one.key) for name, one in declared.tables.items()}
-    except (OSError, ValueError, KeyError, yaml.YAMLError, ValidationError) as error:
-        raise OperatorError(f"world {file}: {error}", hint="see replay/world/table_file.py for the shape") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise _unusable(file, error) from error
     content = hashlib.blake2b(declared.model_dump_json().encode(), digest_size=16)
     for name, one in sorted(declared.tables.items()):
         content.update(f"{name}\0{file_digest(file.parent / one.file)}\0".encode())
@@ -127,6 +134,17 @@ def load_table_file(file: Path) -> SimulatorSnapshot:
         return DeclaredTables(declared.tools, start.data)
 
     return SimulatorSnapshot(make, Start(0, data=tables), content.hexdigest())
+
+
+def _declared(file: Path) -> TableFile:
+    try:
+        return TableFile.model_validate(yaml.safe_load(file.read_text("utf-8")))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _unusable(file, error) from error
+
+
+def _unusable(file: Path, error: Exception) -> OperatorError:
+    return OperatorError(f"world {file}: {error}", hint="see replay/world/table_file.py for the shape")
 
 
 class DeclaredTables:

@@ -12,10 +12,11 @@ from typing import Any
 
 from replay.matching import canonical_arguments
 from replay.world.contract import World
-from replay.world.kinds import ToolKind, ToolKinds
+from replay.world.kinds import ToolKinds
 from replay.world.simulator import SimulatedWorld, SimulatorSnapshot
 from replay.world.tables import TableSimulator
 from replay.world.tape import Recording, Tape
+from trajectory.runs import ToolKind
 
 KINDS = ToolKinds({"calculate": "pure", "think": "pure"})
 """The rest is told from the names: get_, search_, list_, find_ read, all others write."""
