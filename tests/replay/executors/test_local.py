@@ -6,31 +6,42 @@ import pytest
 
 from replay.executors.contract import Job
 from replay.executors.local import LocalExecutor
+from replay.trial import Slot
+from tests.support.scored_runs import run
+from tests.support.slots import slot
+from trajectory.runs import Run
 
 
 class Floor:
-    """Jobs that say when they begin, and end when they are told to."""
+    """Trials that say when they begin, and end when they are told to."""
 
     def __init__(self) -> None:
         self.running: list[int] = []
-        self.most = 0
         self.began: list[int] = []
+        self.kept: list[int] = []
         self.changed = asyncio.Event()
         self.gates: dict[int, asyncio.Event] = {}
 
     def job(self, number: int, memory_mb: float = 0.0, cpus: float = 1.0) -> Job:
         self.gates[number] = asyncio.Event()
+        return Job(slot(number), memory_mb, cpus)
 
-        async def work() -> None:
-            self.running.append(number)
-            self.began.append(number)
-            self.changed.set()
-            try:
-                await self.gates[number].wait()
-            finally:
-                self.running.remove(number)
+    async def run(self, executor: LocalExecutor, jobs: list[Job]) -> None:
+        await executor.run(jobs, self.trial, self.keep)
 
-        return Job(work, memory_mb, cpus)
+    async def trial(self, slot: Slot) -> Run:
+        number = slot.trial
+        self.running.append(number)
+        self.began.append(number)
+        self.changed.set()
+        try:
+            await self.gates[number].wait()
+        finally:
+            self.running.remove(number)
+        return run(trial=slot.trial)
+
+    async def keep(self, run: Run) -> None:
+        self.kept.append(run.trial)
 
     async def until(self, *running: int) -> None:
         async with asyncio.timeout(10):
@@ -48,7 +59,7 @@ async def settle() -> None:
 async def test_only_what_fits_in_memory_runs_at_once() -> None:
     floor = Floor()
     jobs = [floor.job(n, memory_mb=400) for n in range(3)]
-    whole = asyncio.create_task(LocalExecutor(memory_mb=1000, cpus=8).run(jobs))
+    whole = asyncio.create_task(floor.run(LocalExecutor(memory_mb=1000, cpus=8), jobs))
     await floor.until(0, 1)
     await settle()
     assert floor.running == [0, 1]
@@ -61,7 +72,7 @@ async def test_only_what_fits_in_memory_runs_at_once() -> None:
 
 async def test_only_as_many_run_as_there_are_processors() -> None:
     floor = Floor()
-    whole = asyncio.create_task(LocalExecutor(memory_mb=1e6, cpus=2).run([floor.job(n) for n in range(4)]))
+    whole = asyncio.create_task(floor.run(LocalExecutor(memory_mb=1e6, cpus=2), [floor.job(n) for n in range(4)]))
     await floor.until(0, 1)
     await settle()
     assert floor.running == [0, 1]
@@ -69,12 +80,13 @@ async def test_only_as_many_run_as_there_are_processors() -> None:
         gate.set()
     await whole
     assert floor.began == [0, 1, 2, 3]
+    assert sorted(floor.kept) == [0, 1, 2, 3]
 
 
 async def test_small_job_does_not_overtake_a_large_one() -> None:
     floor = Floor()
     jobs = [floor.job(0, 600), floor.job(1, 600), floor.job(2, 10)]
-    whole = asyncio.create_task(LocalExecutor(memory_mb=1000, cpus=8).run(jobs))
+    whole = asyncio.create_task(floor.run(LocalExecutor(memory_mb=1000, cpus=8), jobs))
     await floor.until(0)
     await settle()
     assert floor.running == [0]
@@ -87,7 +99,7 @@ async def test_small_job_does_not_overtake_a_large_one() -> None:
 async def test_job_larger_than_the_machine_runs_alone() -> None:
     floor = Floor()
     jobs = [floor.job(0, 10), floor.job(1, 9999), floor.job(2, 10)]
-    whole = asyncio.create_task(LocalExecutor(memory_mb=100, cpus=8).run(jobs))
+    whole = asyncio.create_task(floor.run(LocalExecutor(memory_mb=100, cpus=8), jobs))
     await floor.until(0)
     floor.gates[0].set()
     await floor.until(1)
@@ -101,10 +113,13 @@ async def test_job_larger_than_the_machine_runs_alone() -> None:
 async def test_failure_cancels_the_others_and_is_told_as_it_was() -> None:
     floor = Floor()
 
-    async def broken() -> None:
-        await floor.until(0)
+    async def keep(run: Run) -> None:
         raise OSError("the store is gone")
 
+    jobs = [floor.job(0), floor.job(1), floor.job(2)]
+    whole = asyncio.create_task(LocalExecutor(memory_mb=100, cpus=8).run(jobs, floor.trial, keep))
+    await floor.until(0, 1, 2)
+    floor.gates[1].set()
     with pytest.raises(OSError, match="the store is gone"):
-        await LocalExecutor(memory_mb=100, cpus=8).run([floor.job(0), Job(broken), floor.job(2)])
+        await whole
     assert floor.running == []
