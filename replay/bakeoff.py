@@ -18,7 +18,8 @@ from replay.loop import MAX_STEPS, Pause
 from replay.production import production_candidate, production_run, production_run_id, recorded_runs
 from replay.task import Task
 from replay.transcript import LOOP_WIRES
-from replay.trial import Conditions, Slot, Workspace, run_trial
+from replay.trial import Conditions, Slot, Workspace
+from replay.trials import CagedTrials
 from replay.world.contract import Snapshot
 from replay.world.declared import declared_kinds, open_worlds, read_worlds
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
@@ -129,6 +130,24 @@ async def run_bakeoff(
     Resumable: runs of the same id that finished under the same fingerprint are kept; those with a harness error are
     run again. OperatorError if the plan cannot be carried out or if the bake-off was begun under other conditions.
     """
+    bakeoff, conditions = await begin(plan, house, cage=cage, clock=clock, entropy=entropy, pause=pause)
+    await _run_all(plan, conditions, executor, progress)
+    return bakeoff
+
+
+async def begin(
+    plan: Plan,
+    house: House,
+    *,
+    cage: Cage,
+    clock: Clock = SYSTEM_CLOCK,
+    entropy: Entropy = system_entropy,
+    pause: Pause = asyncio.sleep,
+) -> tuple[Bakeoff, Conditions]:
+    """The header of a bake-off, stored, and what its runs have in common; the same again for one that was begun.
+
+    OperatorError if the plan cannot be carried out or if the bake-off was begun under other conditions.
+    """
     check_plan(plan)
     store = house.store
     before = next((one for one in await asyncio.to_thread(store.bakeoffs) if one.id == plan.id), None)
@@ -156,8 +175,7 @@ async def run_bakeoff(
         entropy=entropy,
         pause=pause,
     )
-    await _run_all(plan, conditions, executor, progress)
-    return bakeoff
+    return bakeoff, conditions
 
 
 def plan_parts(plan: Plan, house: House, worlds: Mapping[str, Snapshot]) -> dict[str, str]:
@@ -214,7 +232,7 @@ async def _run_all(plan: Plan, conditions: Conditions, executor: Executor, progr
         return Job(slot, memory_mb=(plan.limits.memory_mb or 0.0) if in_cage else 0.0, cpus=1.0 if in_cage else 0.1)
 
     jobs = [job(slot) for slot in slots if slot.run not in kept]
-    await executor.run(jobs, partial(run_trial, conditions=conditions), keep)
+    await executor.run(jobs, CagedTrials(conditions), keep)
 
 
 def _production(plan: Plan, conditions: Conditions) -> Iterator[tuple[str, Callable[[], Awaitable[Run]]]]:

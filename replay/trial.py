@@ -76,21 +76,8 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
     session = new_id(started_at, conditions.entropy(7))
 
     def run(trajectory: str, **rest: Any) -> Run:
-        return Run(
-            id=slot.run,
-            bakeoff=conditions.bakeoff,
-            task=slot.task.id,
-            candidate=slot.candidate,
-            trial=slot.trial,
-            seed=slot.seed,
-            fingerprint=conditions.fingerprint,
-            mode=slot.task.mode,
-            started_at=started_at,
-            duration_s=conditions.clock.monotonic_s() - began,
-            trajectory=trajectory,
-            min_fidelity=conditions.min_fidelity,
-            **rest,
-        )
+        took_s = conditions.clock.monotonic_s() - began
+        return run_of(slot, conditions, trajectory, started_at=started_at, duration_s=took_s, **rest)
 
     try:
         with tempfile.TemporaryDirectory(prefix="ironcage-run-", ignore_cleanup_errors=True) as private:
@@ -103,8 +90,29 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
     except StoreError:
         raise  # nothing can be kept any more, this run included
     except Exception as error:  # the shell around one run: whatever broke, the bake-off goes on and shows it
-        none = Certificate(grade="none", asked=conditions.limits, applied=Limits())
-        return run(session, status="harness_error", certificate=none, error=_told(error))
+        return run(session, **broken(conditions, _told(error)))
+
+
+def run_of(slot: Slot, conditions: Conditions, trajectory: str, **rest: Any) -> Run:
+    return Run(
+        id=slot.run,
+        bakeoff=conditions.bakeoff,
+        task=slot.task.id,
+        candidate=slot.candidate,
+        trial=slot.trial,
+        seed=slot.seed,
+        fingerprint=conditions.fingerprint,
+        mode=slot.task.mode,
+        trajectory=trajectory,
+        min_fidelity=conditions.min_fidelity,
+        **rest,
+    )
+
+
+def broken(conditions: Conditions, error: str) -> dict[str, Any]:
+    """What a run says that the harness got wrong: it asked for limits, and nothing shows that they held."""
+    none = Certificate(grade="none", asked=conditions.limits, applied=Limits())
+    return {"status": "harness_error", "certificate": none, "error": error}
 
 
 async def _masked(house: House, session: str, finished: Finished, checks: tuple[CheckResult, ...]) -> dict[str, object]:

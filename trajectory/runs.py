@@ -18,9 +18,34 @@ KillCause = Literal[
     "egress_budget",
     "retry_budget",
     "cancelled",
+    "tape_miss",
 ]
 ToolKind = Literal["read", "write", "pure"]
 """read: its result depends on the state; write: it may change the state; pure: only its arguments matter."""
+
+Mode = Literal["agent", "closed_loop", "stepwise", "offline"]
+"""How a task is run again. agent: its own command in the cage, the model swapped at the proxy; closed_loop: the engine
+drives, a world answers the tools; stepwise: each recorded context once to the candidate, nothing executed; offline:
+its own command, and the recorded answers in place of a model.
+"""
+
+LossKind = Literal[
+    "cache",
+    "identifier",
+    "media",
+    "message",
+    "parameter",
+    "reasoning",
+    "state",
+    "stream",
+    "system",
+    "text",
+    "tool",
+    "tool_choice",
+    "tool_result",
+    "tool_schema",
+    "unknown",
+]
 
 
 class Frozen(BaseModel):
@@ -70,18 +95,35 @@ class Certificate(Frozen):
 class CheckResult(Frozen):
     """One check of a run. `passed` is None where the check itself could not decide; then it is unknown."""
 
-    kind: Literal["label", "command", "expected_answer"]
+    kind: Literal["label", "command", "expected_answer", "tape"]
     passed: bool | None
     evidence: str
 
 
 class Candidate(Frozen):
-    """A model under test. `name` is how reports call it; `parameters` are set in each request, and shown."""
+    """A model under test. `name` is how reports call it; `parameters` are set in each request, and shown.
+
+    `wire` is the format that its upstream speaks, None where that is each task's own. Parameters are called as that
+    format calls them.
+    """
 
     name: str
     upstream: str
     model: str
     parameters: dict[str, float | int | str | bool] = {}
+    wire: str | None = None
+
+
+class Loss(Frozen):
+    """Something of a request or a reply that did not come over into another wire format as it was.
+
+    `where` is its place in the format that it was taken from, the same for all messages (`messages[].content[]`);
+    `what` says what became of it.
+    """
+
+    kind: LossKind
+    where: str
+    what: str
 
 
 class Served(Frozen):
@@ -106,10 +148,45 @@ class Package(Frozen):
     ecosystem: Literal["python", "node"]
 
 
+class Action(Frozen):
+    """What one model answered in one step: the tools that it called, in its order; none for plain text.
+
+    `is_known` is False where there was no answer that can be read; `error` then says why. `violations` are the codes
+    of what policy refused of it. Tokens and cost are None where nobody said.
+    """
+
+    attempt: str
+    model: str
+    tools: tuple[str, ...] = ()
+    is_known: bool = True
+    error: str = ""
+    violations: tuple[str, ...] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    latency_s: float = 0.0
+
+
+class StepResult(Frozen):
+    """One recorded step beside what a candidate did in its place; nothing of that was executed.
+
+    `step` is the index of the recorded step in its trajectory. Each `same_…` is None where there is nothing to
+    compare: no known action on one side; for arguments, other tools or none; for text, a tool call.
+    """
+
+    step: int
+    recorded: Action
+    candidate: Action
+    same_tools: bool | None
+    same_arguments: bool | None = None
+    same_text: bool | None = None
+
+
 class Run(Frozen):
     """One trial of one task on one candidate. `status` finished means that it ended by itself or by a limit.
 
     `min_fidelity` is the share of `served` that must be neither missing nor possibly stale for the run to be ranked.
+    `steps` is the result of a stepwise run, `model_answers` how the model's answers came about where a tape gave them.
     """
 
     id: str
@@ -119,7 +196,7 @@ class Run(Frozen):
     trial: int
     seed: int
     fingerprint: str
-    mode: Literal["agent", "closed_loop"]
+    mode: Mode
     status: Literal["finished", "harness_error"]
     started_at: float
     duration_s: float
@@ -128,10 +205,14 @@ class Run(Frozen):
     checks: tuple[CheckResult, ...] = ()
     answer: str | None = None
     served: tuple[Served, ...] = ()
+    steps: tuple[StepResult, ...] = ()
+    model_answers: dict[Fidelity, int] = {}
     min_fidelity: float | None = None
     packages: tuple[Package, ...] | None = None
     """What the agent installed, from its file system before and after; None where nobody looked."""
     error: str = ""
+    earlier_errors: tuple[str, ...] = ()
+    """Of attempts at this run that the harness broke, oldest first."""
 
 
 class Bakeoff(Frozen):

@@ -19,16 +19,26 @@ class Job:
     cpus: float = 1.0
 
 
-Trial = Callable[[Slot], Awaitable[Run]]
-"""Handles its own errors; what it raises all the same ends the bake-off."""
+class Trials(Protocol):
+    """How the runs of one bake-off are made."""
+
+    async def run(self, slot: Slot) -> Run:
+        """Handles its own errors; what it raises all the same ends the bake-off."""
+        ...
+
+    def lost(self, slot: Slot, error: str) -> Run:
+        """The run of a job of which nothing came back: a harness error."""
+        ...
+
+
 Keep = Callable[[Run], Awaitable[None]]
 """Called once for each job, as soon as its run is over. What it raises ends the bake-off."""
 
 
 class Executor(Protocol):
-    async def run(self, jobs: Sequence[Job], trial: Trial, keep: Keep) -> None:
+    async def run(self, jobs: Sequence[Job], trials: Trials, keep: Keep) -> None:
         """Run all jobs, beginning them strictly in order. When one raises, the others are cancelled.
 
-        `trial` runs in this process; an executor with workers of its own has each of them make one like it.
+        `trials` belongs to this process; an executor with workers has each of them make its own.
         """
         ...

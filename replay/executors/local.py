@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import psutil
 
 from replay.executors.admission import Admission, Place
-from replay.executors.contract import Job, Keep, Trial
+from replay.executors.contract import Job, Keep, Trials
 
 _KEPT_FREE = 0.1
 
@@ -22,12 +22,12 @@ class LocalExecutor:
         self.cpus = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         self.cpus = self.cpus if cpus is None else cpus
 
-    async def run(self, jobs: Sequence[Job], trial: Trial, keep: Keep) -> None:
+    async def run(self, jobs: Sequence[Job], trials: Trials, keep: Keep) -> None:
         admission = Admission([Place(self.memory_mb, self.cpus)])
 
         async def work(job: Job, place: Place) -> None:
             async with admission.held(job, place):
-                await keep(await trial(job.slot))
+                await keep(await trials.run(job.slot))
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -13,7 +13,7 @@ from trajectory.runs import Run
 
 
 class Floor:
-    """Trials that say when they begin, and end when they are told to."""
+    """Runs that say when they begin, and end when they are told to."""
 
     def __init__(self) -> None:
         self.running: list[int] = []
@@ -26,10 +26,13 @@ class Floor:
         self.gates[number] = asyncio.Event()
         return Job(slot(number), memory_mb, cpus)
 
-    async def run(self, executor: LocalExecutor, jobs: list[Job]) -> None:
-        await executor.run(jobs, self.trial, self.keep)
+    async def bake(self, executor: LocalExecutor, jobs: list[Job]) -> None:
+        await executor.run(jobs, self, self.keep)
 
-    async def trial(self, slot: Slot) -> Run:
+    def lost(self, slot: Slot, error: str) -> Run:
+        raise AssertionError(f"{slot.run} was lost: {error}")
+
+    async def run(self, slot: Slot) -> Run:
         number = slot.trial
         self.running.append(number)
         self.began.append(number)
@@ -59,7 +62,7 @@ async def settle() -> None:
 async def test_only_what_fits_in_memory_runs_at_once() -> None:
     floor = Floor()
     jobs = [floor.job(n, memory_mb=400) for n in range(3)]
-    whole = asyncio.create_task(floor.run(LocalExecutor(memory_mb=1000, cpus=8), jobs))
+    whole = asyncio.create_task(floor.bake(LocalExecutor(memory_mb=1000, cpus=8), jobs))
     await floor.until(0, 1)
     await settle()
     assert floor.running == [0, 1]
@@ -72,7 +75,7 @@ async def test_only_what_fits_in_memory_runs_at_once() -> None:
 
 async def test_only_as_many_run_as_there_are_processors() -> None:
     floor = Floor()
-    whole = asyncio.create_task(floor.run(LocalExecutor(memory_mb=1e6, cpus=2), [floor.job(n) for n in range(4)]))
+    whole = asyncio.create_task(floor.bake(LocalExecutor(memory_mb=1e6, cpus=2), [floor.job(n) for n in range(4)]))
     await floor.until(0, 1)
     await settle()
     assert floor.running == [0, 1]
@@ -86,7 +89,7 @@ async def test_only_as_many_run_as_there_are_processors() -> None:
 async def test_small_job_does_not_overtake_a_large_one() -> None:
     floor = Floor()
     jobs = [floor.job(0, 600), floor.job(1, 600), floor.job(2, 10)]
-    whole = asyncio.create_task(floor.run(LocalExecutor(memory_mb=1000, cpus=8), jobs))
+    whole = asyncio.create_task(floor.bake(LocalExecutor(memory_mb=1000, cpus=8), jobs))
     await floor.until(0)
     await settle()
     assert floor.running == [0]
@@ -99,7 +102,7 @@ async def test_small_job_does_not_overtake_a_large_one() -> None:
 async def test_job_larger_than_the_machine_runs_alone() -> None:
     floor = Floor()
     jobs = [floor.job(0, 10), floor.job(1, 9999), floor.job(2, 10)]
-    whole = asyncio.create_task(floor.run(LocalExecutor(memory_mb=100, cpus=8), jobs))
+    whole = asyncio.create_task(floor.bake(LocalExecutor(memory_mb=100, cpus=8), jobs))
     await floor.until(0)
     floor.gates[0].set()
     await floor.until(1)
@@ -117,7 +120,7 @@ async def test_failure_cancels_the_others_and_is_told_as_it_was() -> None:
         raise OSError("the store is gone")
 
     jobs = [floor.job(0), floor.job(1), floor.job(2)]
-    whole = asyncio.create_task(LocalExecutor(memory_mb=100, cpus=8).run(jobs, floor.trial, keep))
+    whole = asyncio.create_task(LocalExecutor(memory_mb=100, cpus=8).run(jobs, floor, keep))
     await floor.until(0, 1, 2)
     floor.gates[1].set()
     with pytest.raises(OSError, match="the store is gone"):
