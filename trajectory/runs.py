@@ -208,6 +208,8 @@ class Run(Frozen):
     steps: tuple[StepResult, ...] = ()
     model_answers: dict[Fidelity, int] = {}
     min_fidelity: float | None = None
+    losses: tuple[Loss, ...] = ()
+    """What did not come over where the candidate speaks another wire format than the task."""
     packages: tuple[Package, ...] | None = None
     """What the agent installed, from its file system before and after; None where nobody looked."""
     error: str = ""
