@@ -35,7 +35,7 @@ Scored = tuple[Bakeoff, list[Run], dict[str, Trajectory]]
 @cache
 def airline() -> Scored:
     """200 GPT-4o runs: 50 tasks, 4 trials each."""
-    rows = _json(shared_path("data", "tau-bench", "historical_trajectories", "gpt-4o-airline.json.gz"))
+    rows = read_json(shared_path("data", "tau-bench", "historical_trajectories", "gpt-4o-airline.json.gz"))
     runs = [
         run(abs(row["reward"] - 1) <= 1e-6, name="gpt-4o", task=str(row["task_id"]), trial=row["trial"]) for row in rows
     ]
@@ -46,7 +46,7 @@ def airline() -> Scored:
 def retail(*variants: str) -> Scored:
     """Agent variants, one run per task 0-99. A crash of the harness has neither reward nor trajectory."""
     folder = shared_path("data", "tau-bench-retail-variants")
-    runs = [_retail_run(variant, row) for variant in variants for row in _json(folder / RETAIL[variant])]
+    runs = [_retail_run(variant, row) for variant in variants for row in read_json(folder / RETAIL[variant])]
     return bakeoff(variants, [str(task) for task in range(100)]), runs, {}
 
 
@@ -105,6 +105,6 @@ def _sweep_trajectory(identity: str, row: dict[str, Any]) -> Trajectory:
 
 
 @cache
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return json.load(file)

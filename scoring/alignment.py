@@ -1,0 +1,212 @@
+"""How well the tool calls of a run agree with those of the reference: one-to-one, with the best total.
+
+Similarity of two calls: 0 for different tools, else that of their arguments, from 0 to 1:
+
+    objects    sum over the keys of both of the similarity of their values, / number of keys in either; both empty: 1
+    arrays     sum over the places of both of the similarity of their elements, / length of the longer; both empty: 1
+    otherwise  1 if they are the same JSON value, else 0 (1 and 1.0 are; "1", 1 and true are not)
+
+The assignment is optimal (Hungarian method): no other pairing has a larger sum. With actual and reference calls A and E
+and the sum M of the pairs, precision = M / A, recall = M / E, F1 = 2 M / (A + E); no call on either side is 1, on one
+side 0. `exact` is the same with a similarity of 1 for equal arguments and 0 for others: the number of calls that both
+have, counted as often as both have them.
+
+Order: the largest sum of pairs that do not cross (weighted longest common subsequence), put into the formula of F1. It
+is F1 where everything that was matched stands in the same order, else less.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+from scoring.paths import Call, Node, folded
+from trajectory.runs import Frozen, ToolKind
+
+_Key = tuple[str, Node]
+
+
+class Match(Frozen):
+    """Calls of a run against those of its reference. `similarity` is the sum over the `paired` ones."""
+
+    actual: int
+    reference: int
+    exact: int
+    paired: int
+    similarity: float
+
+    @property
+    def precision(self) -> float:
+        return _share(self.similarity, self.actual, self.reference)
+
+    @property
+    def recall(self) -> float:
+        return _share(self.similarity, self.reference, self.actual)
+
+    @property
+    def f1(self) -> float:
+        return _balance(self.similarity, self.actual, self.reference)
+
+    @property
+    def extra(self) -> int:
+        """Calls that no call of the reference is like."""
+        return self.actual - self.paired
+
+    @property
+    def missing(self) -> int:
+        return self.reference - self.paired
+
+    def __add__(self, other: Match) -> Match:
+        return Match(
+            actual=self.actual + other.actual,
+            reference=self.reference + other.reference,
+            exact=self.exact + other.exact,
+            paired=self.paired + other.paired,
+            similarity=self.similarity + other.similarity,
+        )
+
+
+NOTHING = Match(actual=0, reference=0, exact=0, paired=0, similarity=0.0)
+
+
+class Alignment(Frozen):
+    """`reads` and `writes` hold the calls of tools that are declared as such, None where no tool is; `every` has all.
+
+    `order` is between 0 and 1, never more than the F1 of `every`.
+    """
+
+    every: Match
+    reads: Match | None = None
+    writes: Match | None = None
+    order: float
+
+
+def align(
+    actual: Sequence[Call],
+    reference: Sequence[Call],
+    kinds: Mapping[str, ToolKind] | None = None,
+    *,
+    fold_text: bool = False,
+) -> Alignment:
+    """`kinds` says of a tool whether it reads or writes. With `fold_text`, case and white space of texts are alike."""
+    mine, theirs = _keys(actual, fold_text=fold_text), _keys(reference, fold_text=fold_text)
+    by_tool = _by_tool(mine, theirs)
+
+    def of(kind: ToolKind) -> Match | None:
+        if not kinds or kind not in kinds.values():
+            return None
+        return sum((match for tool, match in by_tool.items() if kinds.get(tool) == kind), NOTHING)
+
+    return Alignment(
+        every=sum(by_tool.values(), NOTHING),
+        reads=of("read"),
+        writes=of("write"),
+        order=_balance(_in_order(mine, theirs), len(mine), len(theirs)),
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def similarity(a: Node, b: Node) -> float:
+    """Symmetric, 1 for equal values, see above."""
+    if a == b:
+        return 1.0
+    (kind, ours), (other, theirs) = a, b
+    if kind != other or kind not in ("object", "array"):
+        return 0.0
+    if kind == "array":
+        return sum(map(similarity, ours, theirs)) / max(len(ours), len(theirs))
+    mine, yours = dict(ours), dict(theirs)
+    return sum(similarity(mine[key], yours[key]) for key in mine if key in yours) / len(mine.keys() | yours.keys())
+
+
+def exact_repeats(calls: Sequence[Call]) -> int:
+    """Calls that this run had made before with the same arguments, whatever came in between."""
+    return len(calls) - len({(call.tool, call.node) for call in calls})
+
+
+def errors_recovered(calls: Sequence[Call]) -> tuple[int, int] | None:
+    """Calls that failed, and how many of them were put right: a later call of the same intent did not fail.
+
+    The same intent is the same tool, with at least half of the arguments alike or but one that differs. None where
+    nobody says how the calls ended.
+    """
+    if any(call.is_error is None for call in calls):
+        return None
+    failed = [(at, call) for at, call in enumerate(calls) if call.is_error]
+    recovered = sum(
+        any(not later.is_error and _same_intent(call, later) for later in calls[at + 1 :]) for at, call in failed
+    )
+    return len(failed), recovered
+
+
+def _same_intent(a: Call, b: Call) -> bool:
+    if a.tool != b.tool:
+        return False
+    (kind, ours), (other, theirs) = a.node, b.node
+    if kind == other == "object" and len(ours) == len(theirs) == len(dict(ours).keys() & dict(theirs).keys()):
+        differing: int = sum(x != y for x, y in zip(ours, theirs, strict=True))
+        return differing <= max(1, len(ours) // 2)
+    alike: float = similarity(a.node, b.node)
+    return alike >= 0.5
+
+
+def _keys(calls: Sequence[Call], *, fold_text: bool) -> tuple[_Key, ...]:
+    read: Callable[[Call], Node] = (lambda call: folded(call.node)) if fold_text else (lambda call: call.node)
+    return tuple((call.tool, read(call)) for call in calls)
+
+
+@lru_cache(maxsize=1 << 13)
+def _by_tool(actual: tuple[_Key, ...], reference: tuple[_Key, ...]) -> Mapping[str, Match]:
+    """Calls of different tools are never paired, so that each tool is an assignment of its own."""
+    calls: defaultdict[str, tuple[list[Node], list[Node]]] = defaultdict(lambda: ([], []))
+    for side, keys in enumerate((actual, reference)):
+        for tool, node in keys:
+            calls[tool][side].append(node)
+    return {tool: _match(mine, theirs) for tool, (mine, theirs) in calls.items()}
+
+
+def _match(actual: Sequence[Node], reference: Sequence[Node]) -> Match:
+    exact = (Counter(actual) & Counter(reference)).total()
+    smaller = min(len(actual), len(reference))
+    values = [1.0] * exact if exact == smaller else _assign(actual, reference)
+    return Match(
+        actual=len(actual),
+        reference=len(reference),
+        exact=exact,
+        paired=sum(value > 0 for value in values),
+        similarity=sum(values),
+    )
+
+
+def _assign(actual: Sequence[Node], reference: Sequence[Node]) -> list[float]:
+    """The similarities of the pairs of the best assignment."""
+    rows = [[similarity(a, b) for b in reference] for a in actual]
+    if len(actual) == 1 or len(reference) == 1:
+        return [max(max(row) for row in rows)]
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 -- scipy takes a third of a second to load
+
+    chosen = linear_sum_assignment(rows, maximize=True)
+    return [rows[i][j] for i, j in zip(*chosen, strict=True)]
+
+
+@lru_cache(maxsize=1 << 13)
+def _in_order(actual: tuple[_Key, ...], reference: tuple[_Key, ...]) -> float:
+    before = [0.0] * (len(reference) + 1)
+    for tool, node in actual:
+        now = [0.0]
+        for j, (other, theirs) in enumerate(reference):
+            best = max(before[j + 1], now[j])
+            if tool == other:
+                best = max(best, before[j] + similarity(node, theirs))
+            now.append(best)
+        before = now
+    return before[-1]
+
+
+def _share(matched: float, of: int, other: int) -> float:
+    return matched / of if of else float(other == 0)
+
+
+def _balance(matched: float, a: int, b: int) -> float:
+    return 2 * matched / (a + b) if a + b else 1.0
