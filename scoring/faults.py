@@ -25,7 +25,8 @@ from scoring.outcome import Outcome, unapplied_limits
 from trajectory.runs import Frozen, Run
 from trajectory.trajectory import AttemptView, Step, Trajectory
 
-FaultClass = Literal["model", "policy", "timeout", "infra"]
+FaultClass = Literal["model", "policy", "timeout", "infra", "agent"]
+"""agent: in an offline replay the model's answers are given, so that what differs is the agent's own code."""
 
 UPSTREAM_STATUSES = frozenset({401, 402, 403, 404, 407, 408, 409, 425, 429})
 """Besides all of 5xx: the provider would not serve this account, model or rate. What it then says of the
@@ -167,7 +168,7 @@ def _crash(run: Run, outcome: Outcome, trajectory: Trajectory | None) -> Fault |
         return None
     last_line = run.certificate.stderr_tail.strip().rsplit("\n", 1)[-1]
     tail = (Pointer(what=f"certificate.stderr_tail: {last_line}"),) if last_line else ()
-    return _fault("model", "crash", _exit_pointer(run), *tail)
+    return _fault(_under_test(run), "crash", _exit_pointer(run), *tail)
 
 
 def _last_word(run: Run, outcome: Outcome, trajectory: Trajectory | None) -> Fault | None:
@@ -195,7 +196,11 @@ def _wrong(run: Run, outcome: Outcome, trajectory: Trajectory | None) -> Fault |
     if missing:
         pointers.append(Pointer(what=f"{missing} of {len(run.served)} tool results were missing from the tape"))
     pointers.extend(_refusal_pointers(trajectory))
-    return _fault("model", "wrong", *pointers)
+    return _fault(_under_test(run), "wrong", *pointers)
+
+
+def _under_test(run: Run) -> FaultClass:
+    return "agent" if run.mode == "offline" else "model"
 
 
 RULES: tuple[Callable[[Run, Outcome, Trajectory | None], Fault | None], ...] = (

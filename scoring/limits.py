@@ -13,13 +13,14 @@ from trajectory.runs import Certificate, Frozen, KillCause
 
 Resource = Literal["memory", "time"]
 
-SUPERVISOR_KILLS: dict[KillCause, tuple[Literal["infra", "timeout", "policy"], str]] = {
+SUPERVISOR_KILLS: dict[KillCause, tuple[Literal["infra", "timeout", "policy", "agent"], str]] = {
     "memory": ("infra", "oom"),
     "cpu_time": ("timeout", "cpu"),
     "wall_time": ("timeout", "wall"),
     "egress_budget": ("policy", "egress_budget_exhausted"),
     "retry_budget": ("policy", "retry_budget_exhausted"),
     "cancelled": ("infra", "cancelled"),
+    "tape_miss": ("agent", "tape_miss"),
 }
 """Fault class and code of each cause that the supervisor writes before it kills."""
 

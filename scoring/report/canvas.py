@@ -29,6 +29,7 @@ TONES: Mapping[str, str] = {
     "oom": "#0a0a0a",
     "infra": "#0b0b0b",
     "unknown": "#0c0c0c",
+    "agent": "#0d0d0d",
 }
 """Stand-in colour of each way that a run can end."""
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from scoring.scorecard import RunRow, Scorecard
 
-Tone = Literal["passed", "model", "policy", "timeout", "oom", "infra", "unknown"]
+Tone = Literal["passed", "model", "policy", "timeout", "oom", "infra", "agent", "unknown"]
 
 NAMES: dict[Tone, str] = {
     "passed": "passed",
@@ -16,6 +16,7 @@ NAMES: dict[Tone, str] = {
     "timeout": "out of time",
     "oom": "out of memory",
     "infra": "infrastructure",
+    "agent": "the agent's own code",
     "unknown": "unknown",
 }
 SIGNS: dict[Tone, str] = {
@@ -25,6 +26,7 @@ SIGNS: dict[Tone, str] = {
     "timeout": "T",
     "oom": "M",
     "infra": "I",
+    "agent": "A",
     "unknown": "?",
 }
 HATCHES: dict[Tone, str] = {
@@ -34,6 +36,7 @@ HATCHES: dict[Tone, str] = {
     "timeout": "\\\\",
     "oom": "..",
     "infra": "--",
+    "agent": "||",
     "unknown": "++",
 }
 
