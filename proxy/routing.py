@@ -27,7 +27,8 @@ from trajectory.ids import checked_name
 _DOTS = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|%3b|$)|\\|%5c|%00|#|[^!-~]", re.IGNORECASE)
 
 
-_PLAIN = re.compile(r"[\w.~/-]+", re.ASCII)
+# At the end a verb of Google's: nothing behind it, so that no other spelling of a model call passes.
+_PLAIN = re.compile(r"[\w.~/-]+(?::\w+)?", re.ASCII)
 _MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
 # Agents ask for a handful of short paths over and over; what is longer is worked out each time, so that no client
 # can fill the memory of it.

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,11 +16,12 @@ import yaml
 from tests.support.shared import shared_path
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One exchange. `reply` is None where the cassette holds it only as parsed JSON."""
+    """One exchange. `request` and `reply` are None where there was none, or the cassette holds it as parsed JSON."""
 
     name: str
     host: str
@@ -28,26 +30,66 @@ class Recorded:
     status: int
     content_type: str
     reply: bytes | None
+    """Uncompressed."""
     request_json: Any = None
     reply_json: Any = None
     """What the cassette holds as parsed JSON in place of bytes."""
+    method: str = "POST"
+    query: str = ""
+    request_headers: Headers = ()
+    reply_headers: Headers = ()
+    coded_reply: bytes | None = None
+    """The reply as it was sent, where that was compressed."""
+
+    @property
+    def asked(self) -> bytes:
+        """The request's body; parsed JSON written as the official SDKs write it."""
+        if self.request is None and self.request_json is not None:
+            return json.dumps(self.request_json, ensure_ascii=False, separators=(",", ":")).encode()
+        return self.request or b""
+
+    @property
+    def answered(self) -> bytes:
+        """The reply's body, uncompressed; parsed JSON written with the white space that Google has."""
+        if self.reply is None and self.reply_json is not None:
+            return json.dumps(self.reply_json, ensure_ascii=False, indent=2).encode()
+        return self.reply or b""
+
+    @property
+    def is_event_stream(self) -> bool:
+        return self.content_type.startswith("text/event-stream")
+
+
+def cassettes() -> tuple[Path, ...]:
+    """All cassette files; skips the test where the recordings are absent."""
+    return _cassettes(shared_path("data", "cassettes"))
+
+
+@cache
+def _cassettes(root: Path) -> tuple[Path, ...]:
+    return tuple(
+        index.parent / json.loads(line)["file"]
+        for index in sorted(root.glob("*/index.jsonl"))
+        for line in index.read_text().splitlines()
+    )
+
+
+@cache
+def recorded_in(cassette: Path) -> tuple[Recorded, ...]:
+    return tuple(_read(cassette.name, yaml.load(cassette.read_bytes(), _LOADER)))
 
 
 @cache
 def exchanges(path_end: str) -> tuple[Recorded, ...]:
     """All recorded exchanges whose URL path ends so; skips the test where the recordings are absent."""
-    found: list[Recorded] = []
-    root = shared_path("data", "cassettes")
-    for index in sorted(root.glob("*/index.jsonl")):
-        for line in index.read_text().splitlines():
-            entry = json.loads(line)
-            file = index.parent / entry["file"]
-            if path_end.strip("/").split("/")[-1].encode() not in file.read_bytes():
-                continue
-            found += [
-                one for one in _read(file.name, yaml.load(file.read_bytes(), _LOADER)) if one.path.endswith(path_end)
-            ]
-    return tuple(found)
+    mark = path_end.strip("/").split("/")[-1].encode()
+    return tuple(
+        one
+        for cassette in cassettes()
+        if mark in cassette.read_bytes()
+        for one in recorded_in(cassette)
+        if one.path.endswith(path_end)
+    )
 
 
 def streams(path_end: str) -> list[tuple[str, bytes]]:
@@ -65,20 +107,41 @@ def _read(name: str, cassette: dict[str, Any]) -> Iterator[Recorded]:
         url = urlsplit(request.get("uri") or request.get("url") or "")
         status = response.get("status")
         code = response.get("code") or (status.get("code") if isinstance(status, dict) else 0)
-        headers = {k.lower(): v for k, v in (response.get("headers") or {}).items()}
-        kind = headers.get("content-type") or [""]
-        body = response.get("body")
+        headers = _headers(response.get("headers"))
+        sent = _bytes(response.get("body"))
+        reply = gzip.decompress(sent) if sent is not None and sent[:2] == b"\x1f\x8b" else sent
+        kind = next((v for k, v in headers if k.lower() == "content-type"), "")
+        body = request.get("body")
         yield Recorded(
-            f"{name}#{number}",
-            url.hostname or "",
-            url.path,
-            _bytes(request.get("body")),
-            int(code or 0),
-            kind[0] if isinstance(kind, list) else kind,
-            _bytes(body.get("string") if isinstance(body, dict) else body),
-            request.get("parsed_body"),
-            response.get("parsed_body"),
+            name=f"{name}#{number}",
+            host=url.hostname or "",
+            path=url.path,
+            request=_bytes(body),
+            status=int(code or 0),
+            content_type=kind or _kind_of(reply),
+            reply=reply,
+            request_json=body if isinstance(body, dict) and "string" not in body else request.get("parsed_body"),
+            reply_json=response.get("parsed_body"),
+            method=request["method"].upper(),
+            query=url.query,
+            request_headers=_headers(request.get("headers")),
+            reply_headers=headers,
+            coded_reply=sent if sent is not reply else None,
         )
+
+
+def _headers(written: dict[str, Any] | None) -> Headers:
+    """One pair for each value. A value is text, or bytes, or a list of either."""
+    return tuple(
+        (name, value.decode() if isinstance(value, bytes) else str(value))
+        for name, values in (written or {}).items()
+        for value in (values if isinstance(values, list) else [values])
+    )
+
+
+def _kind_of(reply: bytes | None) -> str:
+    """docker-cagent's cassettes have no headers."""
+    return "text/event-stream" if (reply or b"").startswith((b"data:", b"event:")) else "application/json"
 
 
 def _bytes(body: Any) -> bytes | None:
@@ -86,5 +149,4 @@ def _bytes(body: Any) -> bytes | None:
         body = body.get("string")
     if body is None or body == "":
         return None
-    raw = body.encode() if isinstance(body, str) else bytes(body)
-    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    return body.encode() if isinstance(body, str) else bytes(body)

@@ -56,7 +56,7 @@ class Scripted:
         assert task is not None
         self._tasks.add(task)
         try:
-            asked = await _read(reader)
+            asked = await read_asked(reader)
             self.seen.append(asked)
             watch = asyncio.ensure_future(reader.read(1))
             watch.add_done_callback(lambda _: self.gone.set())
@@ -69,7 +69,7 @@ class Scripted:
             writer.close()
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked:
+async def read_asked(reader: asyncio.StreamReader) -> Asked:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, target, _ = head[0].split(" ")
     headers = tuple((k, v.strip()) for k, _, v in (line.partition(":") for line in head[1:] if line))
