@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +16,14 @@ from replay.checks import Finished, last_said, run_checks
 from replay.fingerprint import changed_parts
 from replay.house import House
 from replay.loop import MAX_STEPS, ClosedLoop, Pause
+from replay.stepwise import Teacher, contexts_of
 from replay.task import Task
 from replay.world.contract import Snapshot, World
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
 from trajectory.errors import CageError, IroncageError, StoreError
 from trajectory.ids import new_id, trajectory_id
-from trajectory.runs import Candidate, Certificate, CheckResult, Limits, Run, Served
-from trajectory.trajectory import Launch, Trajectory
+from trajectory.runs import Candidate, Certificate, CheckResult, Limits, Mode, Run, Served
+from trajectory.trajectory import Launch, Step, Trajectory
 
 Workspace = Literal["shared", "copy"]
 """shared: every run works in the folder in which the task was recorded; copy: each in a copy of its own."""
@@ -52,13 +53,20 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place in the schedule. `seed` is the same for all candidates of a task and trial."""
+    """One place in the schedule. `seed` is the same for all candidates of a task and trial; `asked_mode` None leaves
+    the way to run it to the task.
+    """
 
     run: str
     task: Task
     candidate: Candidate
     trial: int
     seed: int
+    asked_mode: Mode | None = None
+
+    @property
+    def mode(self) -> Mode:
+        return self.asked_mode or self.task.mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,7 @@ class _Ran:
     stdout: str = ""
     stdout_truncated: bool = False
     served: tuple[Served, ...] = ()
+    teacher: Teacher | None = None
 
 
 async def run_trial(slot: Slot, conditions: Conditions) -> Run:
@@ -84,9 +93,12 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
             place = await asyncio.to_thread(_work_place, slot.task, conditions.workspace, Path(private))
             ran, trajectory = await _in_session(slot, session, place, conditions)
             finished = _finished(slot, ran, trajectory, place)
-            checks = await run_checks(finished, conditions.cage, conditions.env)
+            # what a stepwise run leaves behind is no work that could be judged as a whole
+            env, cage = conditions.env, conditions.cage
+            checks = () if slot.mode == "stepwise" else await run_checks(finished, cage, env)
         kept = await _masked(conditions.house, session, finished, checks)
-        return run(trajectory.id if trajectory else session, status="finished", served=ran.served, **kept)
+        steps = ran.teacher.results(trajectory) if ran.teacher is not None else ()
+        return run(trajectory.id if trajectory else session, status="finished", served=ran.served, steps=steps, **kept)
     except StoreError:
         raise  # nothing can be kept any more, this run included
     except Exception as error:  # the shell around one run: whatever broke, the bake-off goes on and shows it
@@ -102,7 +114,7 @@ def run_of(slot: Slot, conditions: Conditions, trajectory: str, **rest: Any) -> 
         trial=slot.trial,
         seed=slot.seed,
         fingerprint=conditions.fingerprint,
-        mode=slot.task.mode,
+        mode=slot.mode,
         trajectory=trajectory,
         min_fidelity=conditions.min_fidelity,
         **rest,
@@ -165,7 +177,9 @@ async def _in_session(
         changed = changed_parts(conditions.parts, dict(house.conditions()))
         if changed:
             raise CageError(f"the conditions changed while the bake-off ran: {', '.join(changed)}")
-        if slot.task.launch is not None:
+        if slot.mode == "stepwise":
+            ran = await _run_stepwise(slot, session, stop, conditions)
+        elif slot.task.launch is not None:
             ran = await _run_agent(slot, session, stop, place, conditions)
         else:
             ran = await _run_loop(slot, session, stop, conditions)
@@ -183,7 +197,7 @@ async def _in_session(
         root = trajectory_id(session, None)
         await asyncio.to_thread(house.store.launched, root, launch, task=slot.task.id, source="replay")
     trajectory = await asyncio.to_thread(_recorded, house, session)
-    return _Ran(certificate, ran.said, ran.stdout, ran.stdout_truncated, ran.served), trajectory
+    return replace(ran, certificate=certificate), trajectory
 
 
 def _with_proxy_limits(certificate: Certificate, applied: Limits) -> Certificate:
@@ -226,16 +240,43 @@ async def _run_loop(slot: Slot, session: str, stop: StopRequest, conditions: Con
 
 async def _loop_in(world: World, slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> _Ran:
     """No agent process: wall time is kept here, egress and retries by the proxy, and nothing is left to limit."""
-    task, clock = slot.task, conditions.clock
+    task = slot.task
     assert task.request is not None
 
     async def ask(body: bytes) -> tuple[int, bytes]:
         return await conditions.house.ask(session, task.upstream, task.path, body)
 
     loop = ClosedLoop(ask, task.request, world, max_steps=conditions.max_steps, pause=conditions.pause)
+    took_s = await _until_stopped(loop.run(), stop, conditions.limits.wall_s, conditions.clock)
+    notes = ["closed loop of the engine: there is no agent process whose memory or CPU time could be limited"]
+    notes.append(f"the loop ended: {loop.ended}" + (f", {loop.evidence}" if loop.evidence else ""))
+    asked = conditions.limits.model_copy(update={"memory_mb": None, "cpu_s": None})
+    certificate = _without_cage(asked, took_s, stop, notes)
+    return _Ran(certificate, said=loop.answer, served=tuple(loop.served))
+
+
+async def _run_stepwise(slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> _Ran:
+    """The time of a run is no limit here: a step takes none of the tools' time, and each is told with its own."""
+    house = conditions.house
+    recorded = await asyncio.to_thread(contexts_of, house.store, slot.task.source)
+
+    async def ask(step: Step, body: bytes) -> int:
+        status, _ = await house.ask(session, step.upstream, step.path, body)
+        return status
+
+    teacher = Teacher(ask, recorded.contexts, pause=conditions.pause)
+    took_s = await _until_stopped(teacher.run(), stop, None, conditions.clock)
+    notes = [f"stepwise: {len(recorded.contexts)} recorded contexts, nothing executed, so memory and time not limited"]
+    asked = conditions.limits.model_copy(update={"memory_mb": None, "cpu_s": None, "wall_s": None})
+    return _Ran(_without_cage(asked, took_s, stop, [*notes, *recorded.left_out]), teacher=teacher)
+
+
+async def _until_stopped(
+    work: Coroutine[object, object, None], stop: StopRequest, limit_s: float | None, clock: Clock
+) -> float:
+    """Do the work until it is done, or stopped, or out of time; how long it took, in seconds."""
     began = clock.monotonic_s()
-    limit_s = conditions.limits.wall_s
-    running = asyncio.create_task(loop.run())
+    running = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait({running, stopping}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
@@ -243,22 +284,25 @@ async def _loop_in(world: World, slot: Slot, session: str, stop: StopRequest, co
         stopping.cancel()
         running.cancel()
         await asyncio.wait({running, stopping})
+    took_s = clock.monotonic_s() - began
     if running in done:
         running.result()
     elif stopping not in done:
-        stop.stop("wall_time", f"{clock.monotonic_s() - began:.2f} s after its start, limit {limit_s:g} s")
-    notes = ["closed loop of the engine: there is no agent process whose memory or CPU time could be limited"]
-    notes.append(f"the loop ended: {loop.ended}" + (f", {loop.evidence}" if loop.evidence else ""))
-    certificate = Certificate(
+        stop.stop("wall_time", f"{took_s:.2f} s after its start, limit {limit_s:g} s")
+    return took_s
+
+
+def _without_cage(asked: Limits, took_s: float, stop: StopRequest, notes: Sequence[str]) -> Certificate:
+    """Of `asked`, wall time was kept here, egress and retries by the proxy."""
+    return Certificate(
         grade="none",
-        asked=conditions.limits.model_copy(update={"memory_mb": None, "cpu_s": None}),
-        applied=Limits(wall_s=limit_s),
-        wall_s=clock.monotonic_s() - began,
+        asked=asked,
+        applied=Limits(wall_s=asked.wall_s),
+        wall_s=took_s,
         kill_cause=stop.cause,
         kill_evidence=stop.evidence,
         notes=tuple(notes),
     )
-    return _Ran(certificate, said=loop.answer, served=tuple(loop.served))
 
 
 def _finished(slot: Slot, ran: _Ran, trajectory: Trajectory | None, place: _Place) -> Finished:
