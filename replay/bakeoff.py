@@ -7,7 +7,7 @@ import hashlib
 import os
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from replay.cage.contract import Cage
@@ -17,15 +17,15 @@ from replay.house import House
 from replay.loop import MAX_STEPS, Pause
 from replay.production import production_candidate, production_run, production_run_id, recorded_runs
 from replay.task import Task
-from replay.transcript import LOOP_WIRES
 from replay.trial import Conditions, Slot, Workspace
 from replay.trials import CagedTrials
+from replay.ways import IN_CAGE, WITHOUT_PRODUCTION, in_mode, mode_of, obstacle
 from replay.world.contract import Snapshot
 from replay.world.declared import declared_kinds, open_worlds, read_worlds
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name
-from trajectory.runs import Bakeoff, Candidate, Limits, Run
+from trajectory.runs import Bakeoff, Candidate, Limits, Mode, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Plan:
     its content, its scoring section); `reference` names the recorded production runs as a candidate of their own, None
     leaves them out. `env` is the environment of agents, by default that of this process. `world` declares what answers
     the tool calls of closed loops, first to last (see replay/world/declared.py); a run with a smaller share than
-    `min_fidelity` of results that are neither missing nor possibly stale is reported, not ranked.
+    `min_fidelity` of results that are neither missing nor possibly stale is reported, not ranked. `mode` None leaves to
+    each task how it is run.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Plan:
     env: Mapping[str, str] | None = None
     world: tuple[str, ...] = ("tape",)
     min_fidelity: float | None = None
+    mode: Mode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,16 @@ def check_plan(plan: Plan) -> None:
     if plan.min_fidelity is not None and not 0 <= plan.min_fidelity <= 1:
         raise OperatorError(f"the minimal fidelity {plan.min_fidelity:g} is no share", hint="it lies between 0 and 1")
     read_worlds(plan.world)
+
+
+def _checked(plan: Plan) -> Plan:
+    """The plan with its tasks as its mode runs them; the same again for one that is. Raises OperatorError."""
+    check_plan(plan)
     for task in plan.tasks:
-        if task.mode == "closed_loop" and (task.request is None or task.wire not in LOOP_WIRES):
-            raise OperatorError(
-                f"task {task.id!r} has no agent command, and the engine's own loop does not speak {task.wire}",
-                hint="record it with `ironcage run -- COMMAND`, so that its command is known",
-            )
+        if (why := obstacle(task, plan.mode)) is not None:
+            raise OperatorError(why.what, hint=why.hint)
+    tasks = tuple(in_mode(task, plan.mode) for task in plan.tasks)
+    return replace(plan, tasks=tasks, reference=None if plan.mode in WITHOUT_PRODUCTION else plan.reference)
 
 
 def schedule(plan: Plan) -> tuple[Slot, ...]:
@@ -100,7 +106,8 @@ def schedule(plan: Plan) -> tuple[Slot, ...]:
         candidates = list(plan.candidates)
         order.shuffle(candidates)
         seed = _number(str(plan.seed), task.id, str(trial))
-        slots += [Slot(_run_id(plan.id, task.id, one.name, trial), task, one, trial, seed) for one in candidates]
+        for one in candidates:
+            slots.append(Slot(_run_id(plan.id, task.id, one.name, trial), task, one, trial, seed, plan.mode))
     return tuple(slots)
 
 
@@ -130,6 +137,7 @@ async def run_bakeoff(
     Resumable: runs of the same id that finished under the same fingerprint are kept; those with a harness error are
     run again. OperatorError if the plan cannot be carried out or if the bake-off was begun under other conditions.
     """
+    plan = _checked(plan)
     bakeoff, conditions = await begin(plan, house, cage=cage, clock=clock, entropy=entropy, pause=pause)
     await _run_all(plan, conditions, executor, progress)
     return bakeoff
@@ -148,11 +156,11 @@ async def begin(
 
     OperatorError if the plan cannot be carried out or if the bake-off was begun under other conditions.
     """
-    check_plan(plan)
+    plan = _checked(plan)
     store = house.store
     before = next((one for one in await asyncio.to_thread(store.bakeoffs) if one.id == plan.id), None)
     created_at = clock.now_s() if before is None else before.created_at
-    looped = [task for task in plan.tasks if task.mode == "closed_loop"]
+    looped = [task for task in plan.tasks if mode_of(task, plan.mode) == "closed_loop"]
     worlds = await asyncio.to_thread(open_worlds, plan.world, store, looped, before_s=created_at)
     parts = plan_parts(plan, house, worlds)
     bakeoff = _header(plan, parts, created_at)
@@ -184,7 +192,12 @@ def plan_parts(plan: Plan, house: House, worlds: Mapping[str, Snapshot]) -> dict
         worlds=worlds,
         limits=plan.limits,
         conditions=house.conditions(),
-        loop={"max_steps": plan.max_steps, "workspace": plan.workspace, "min_fidelity": plan.min_fidelity},
+        loop={
+            "max_steps": plan.max_steps,
+            "workspace": plan.workspace,
+            "min_fidelity": plan.min_fidelity,
+            "mode": plan.mode,
+        },
     )
 
 
@@ -228,7 +241,7 @@ async def _run_all(plan: Plan, conditions: Conditions, executor: Executor, progr
             await keep(await make())
 
     def job(slot: Slot) -> Job:
-        in_cage = slot.task.mode == "agent"
+        in_cage = slot.mode in IN_CAGE
         return Job(slot, memory_mb=(plan.limits.memory_mb or 0.0) if in_cage else 0.0, cpus=1.0 if in_cage else 0.1)
 
     jobs = [job(slot) for slot in slots if slot.run not in kept]
