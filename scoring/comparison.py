@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Literal
 
 from scoring.estimates import Estimate, unknown
+from scoring.noise.floor import noise_floor
 from scoring.scorecard import Basis, CandidateRow, Pair, PairResult, Place, Ranking, RunRow
 from scoring.statistics import holm, mcnemar_exact, paired_difference
 
@@ -54,13 +55,26 @@ def flipped(rankings: Sequence[Ranking]) -> tuple[tuple[str, str], ...]:
 
 
 def is_different(pair: Pair) -> bool:
-    """At 5 % after Holm's correction, and both with infrastructure faults excluded and with all runs counted.
+    """At 5 % after Holm's correction, both with infrastructure faults excluded and with all runs counted, and above the
+    noise floor where repeats tell it.
 
     A difference that only one way of counting shows is a statement about the counting.
     """
+    return is_significant(pair) and not is_below_floor(pair)
+
+
+def is_significant(pair: Pair) -> bool:
     return all(p is not None and p < ALPHA for p in (pair.as_scored.p_holm, pair.all_counted.p_holm)) and (
         pair.as_scored.passed_a > pair.as_scored.passed_b
     ) == (pair.all_counted.passed_a > pair.all_counted.passed_b)
+
+
+def is_below_floor(pair: Pair) -> bool:
+    """False where there is no floor: no task was tried twice."""
+    return any(
+        result.noise_floor is not None and abs(result.difference.value or 0.0) < result.noise_floor
+        for result in (pair.as_scored, pair.all_counted)
+    )
 
 
 def _passes(rows: Sequence[RunRow], basis: PairBasis) -> defaultdict[str, dict[str, list[bool]]]:
@@ -96,6 +110,7 @@ def _pair(a: _Passes, b: _Passes, basis: PairBasis) -> PairResult:
         p_value=p_value,
         p_holm=None,
         test=test,
+        noise_floor=noise_floor({task: a[task] for task in tasks}, {task: b[task] for task in tasks}),
     )
 
 

@@ -12,6 +12,7 @@ from scoring.faults import Fault
 from scoring.limits import LimitHit
 from scoring.measures import Measures
 from scoring.outcome import Outcome
+from scoring.stepwise import StepwiseRow
 from trajectory.runs import Bakeoff, Candidate, Certificate, Fidelity, Frozen
 
 Basis = Literal["as_scored", "all_counted", "all_undecided_passed"]
@@ -33,6 +34,7 @@ class RunRow(Frozen):
     counting: Counting
     measures: Measures
     fidelity: dict[Fidelity, int]
+    model_answers: dict[Fidelity, int] = Field(default_factory=dict)
     certificate: Certificate
     duration_s: float
 
@@ -97,7 +99,8 @@ class PairResult(Frozen):
     """Two candidates on the tasks that both have runs for.
 
     `only_a` and `only_b` are the discordant tasks, which decide the comparison; with several trials a task is
-    discordant where the means differ.
+    discordant where the means differ. `noise_floor` is the difference that repeats of one and the same model stay
+    below in 19 of 20 cases; None where no task was tried twice.
     """
 
     basis: Literal["as_scored", "all_counted"]
@@ -110,6 +113,7 @@ class PairResult(Frozen):
     p_value: float | None
     p_holm: float | None
     test: str
+    noise_floor: float | None = None
 
 
 class Pair(Frozen):
@@ -185,5 +189,6 @@ class Scorecard(Frozen):
     pairs: tuple[Pair, ...]
     runs: tuple[RunRow, ...]
     refused_runs: tuple[RefusedRun, ...]
+    stepwise: tuple[StepwiseRow, ...] = ()
     formulas: tuple[Formula, ...]
     definitions: dict[str, str]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from scoring.comparison import ALPHA, is_different
+from scoring.comparison import ALPHA, is_below_floor, is_different, is_significant
 from scoring.efficiency import EFFICIENCY_FORMULA, SCORE_FORMULA, Weights
 from scoring.estimates import Estimate
 from scoring.scorecard import Basis, CandidateRow, Formula, Pair, PairResult, Ranking
+from scoring.stepwise import StepwiseRow
 
 UNKNOWN = "unknown"
 MAX_DETAILS = 4
@@ -39,7 +40,9 @@ DEFINITIONS: dict[str, str] = {
     "correlation over tasks",
     "pass^k, pass@k": "mean over tasks of C(c, k) / C(n, k), and of 1 - C(n - c, k) / C(n, k); c passed of n trials",
     "difference": "claimed only where p, adjusted by Holm over all pairs, is below 0.05 both with infrastructure "
-    "faults excluded and with all runs counted",
+    "faults excluded and with all runs counted, and where the difference is not below the noise floor",
+    "noise floor": "difference that two sets of runs of one and the same model stay below in 19 of 20 cases, from the "
+    "scatter of trials within tasks; unknown where no task was tried twice",
     "p": "exact two-sided McNemar on discordant tasks (one run per task), else paired t over task means",
 }
 
@@ -97,13 +100,25 @@ def conclusions(
             "With one candidate there is nothing to compare it with.",
         )
     different = [pair for pair in pairs if is_different(pair)]
+    withheld = [pair for pair in pairs if is_significant(pair) and is_below_floor(pair)]
     sentences = _differences(different)
     if not different:
-        sentences.extend(_no_difference(pairs))
+        sentences.extend(_no_difference(pairs, withheld))
     elif len(different) < len(pairs):
         sentences.append(f"The other {count(len(pairs) - len(different), 'pair')} cannot be told apart on these tasks.")
+    sentences.extend(map(_withheld, withheld[:MAX_DETAILS]))
     sentences.append(_lead(known, {name for pair in flips for name in pair}))
     return tuple(sentences)
+
+
+def stepwise_conclusions(rows: Sequence[StepwiseRow]) -> tuple[str, ...]:
+    """Of runs in which each step began from the recorded context: nobody went a way of its own to the end."""
+    said = [
+        f"{row.candidate} takes the recorded action in {percent(row.agreement.value)} "
+        f"{interval_text(row.agreement, as_percent=True)} of {row.agreement.n} steps."
+        for row in sorted(rows, key=lambda row: -(row.agreement.value or 0.0))
+    ]
+    return (*said, "Agreement is with the recording, step by step: it does not say whether a task would have been done.")
 
 
 def flip_text(mover: CandidateRow, rankings: Sequence[Ranking]) -> str:
@@ -172,7 +187,16 @@ def _differences(pairs: Sequence[Pair]) -> list[str]:
     return sentences + (details if len(details) <= MAX_DETAILS else ["The table of pairs has the numbers."])
 
 
-def _no_difference(pairs: Sequence[Pair]) -> tuple[str, ...]:
+def _withheld(pair: Pair) -> str:
+    result = max((pair.as_scored, pair.all_counted), key=lambda result: result.noise_floor or 0.0)
+    return (
+        f"{pair.a} against {pair.b} is not called a difference: {100 * (result.difference.value or 0.0):+.1f} points "
+        f"is less than the noise floor, {100 * (result.noise_floor or 0.0):.1f} points, within which two sets of runs "
+        "of one and the same model differ."
+    )
+
+
+def _no_difference(pairs: Sequence[Pair], withheld: Sequence[Pair]) -> tuple[str, ...]:
     scored, counted = [pair.as_scored for pair in pairs], [pair.all_counted for pair in pairs]
     smallest = [
         min((p for result in results if (p := getattr(result, which)) is not None), default=None)
@@ -181,7 +205,9 @@ def _no_difference(pairs: Sequence[Pair]) -> tuple[str, ...]:
     ]
     if smallest[0] is None:
         return ("No pair of candidates has enough common tasks to be compared.",)
-    if any(p is not None and p < ALPHA for p in smallest[2:]):
+    if withheld:
+        said = f"No difference in success is both significant at the {ALPHA} level and above the noise floor"
+    elif any(p is not None and p < ALPHA for p in smallest[2:]):
         said = f"No difference in success holds at the {ALPHA} level both with and without infrastructure faults"
     elif len(pairs) == 1:
         said = f"The two candidates do not differ in success at the {ALPHA} level"

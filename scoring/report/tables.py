@@ -208,13 +208,20 @@ def _pair_row(pair: Pair) -> tuple[Cell, ...]:
         Cell(str(scored.tasks), f"{counted.tasks} all counted", "tasks that both have a scored run for"),
         Cell(f"{scored.passed_a:.4g} : {scored.passed_b:.4g}", note="tasks passed, mean over trials"),
         Cell(_discordant(scored.only_a, scored.only_b), note=_decisive(pair)),
-        Cell(points, interval_text(scored.difference, as_percent=True), footnote(scored.difference)),
+        Cell(
+            points, interval_text(scored.difference, as_percent=True), f"{footnote(scored.difference)}; {_floor(pair)}"
+        ),
         Cell(p_text(scored.p_value), note=f"n = {scored.tasks}; {scored.test}"),
         Cell(p_text(scored.p_holm), note="Holm over all pairs"),
         Cell(_discordant(counted.only_a, counted.only_b), note="infrastructure faults counted as failed"),
         Cell(p_text(counted.p_value), note=f"n = {counted.tasks}; {counted.test}"),
         Cell(p_text(counted.p_holm), note="Holm over all pairs"),
     )
+
+
+def _floor(pair: Pair) -> str:
+    floor = pair.as_scored.noise_floor
+    return "noise floor unknown: no task tried twice" if floor is None else f"noise floor {100 * floor:.1f} points"
 
 
 def _named(row: CandidateRow) -> dict[str, int]:
