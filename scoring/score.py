@@ -14,7 +14,8 @@ from scoring.limits import limit_hit
 from scoring.measures import measure
 from scoring.outcome import decide
 from scoring.scorecard import CandidateRow, Caution, Counting, RefusedRun, RunRow, Scorecard
-from scoring.wording import DEFINITIONS, conclusions, formulas
+from scoring.stepwise import stepwise_rows
+from scoring.wording import DEFINITIONS, conclusions, formulas, stepwise_conclusions
 from trajectory.runs import Bakeoff, Candidate, Run
 from trajectory.trajectory import Trajectory
 
@@ -40,19 +41,20 @@ def score(
     first, repeated = _first_of_each(same)
     rows = tuple(score_run(run, trajectories.get(run.trajectory)) for run in first)
     candidates = _candidates(bakeoff, first, rows, weights)
-    rankings = rank(candidates)
+    rankings, steps = rank(candidates), stepwise_rows(first)
     pairs = compare_pairs(rows, [row.candidate.name for row in candidates])
     cautions = find_cautions(bakeoff, candidates=candidates, rows=rows, rankings=rankings, pairs=pairs, refused=refused)
     return Scorecard(
         bakeoff=bakeoff,
         weights=weights,
-        conclusions=conclusions(candidates, pairs, flipped(rankings)),
+        conclusions=stepwise_conclusions(steps) if steps else conclusions(candidates, pairs, flipped(rankings)),
         cautions=cautions + _repeats(repeated),
         candidates=candidates,
         rankings=rankings,
         pairs=pairs,
         runs=rows,
         refused_runs=refused,
+        stepwise=steps,
         formulas=formulas(candidates, weights),
         definitions=DEFINITIONS,
     )
@@ -78,6 +80,7 @@ def score_run(run: Run, trajectory: Trajectory | None) -> RunRow:
         counting=counting,
         measures=measure(run, trajectory),
         fidelity=dict(sorted(Counter(served.fidelity for served in run.served).items())),
+        model_answers=run.model_answers,
         certificate=run.certificate,
         duration_s=run.duration_s,
     )

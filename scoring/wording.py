@@ -43,6 +43,8 @@ DEFINITIONS: dict[str, str] = {
     "faults excluded and with all runs counted, and where the difference is not below the noise floor",
     "noise floor": "difference that two sets of runs of one and the same model stay below in 19 of 20 cases, from the "
     "scatter of trials within tasks; unknown where no task was tried twice",
+    "same action": "share of recorded steps where the candidate, given the recorded context, calls the same tools with "
+    "the same arguments (as JSON, in any order), or writes text where the recording has text; clustered by task",
     "p": "exact two-sided McNemar on discordant tasks (one run per task), else paired t over task means",
 }
 
@@ -118,7 +120,7 @@ def stepwise_conclusions(rows: Sequence[StepwiseRow]) -> tuple[str, ...]:
         f"{interval_text(row.agreement, as_percent=True)} of {row.agreement.n} steps."
         for row in sorted(rows, key=lambda row: -(row.agreement.value or 0.0))
     ]
-    return (*said, "Agreement is with the recording, step by step: it does not say whether a task would have been done.")
+    return (*said, "Agreement is with the recording, step by step: it does not say whether a task would be done.")
 
 
 def flip_text(mover: CandidateRow, rankings: Sequence[Ranking]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from scoring.report.certificates import certificate_lines
+from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import (
     Cell,
     Table,
@@ -35,6 +36,7 @@ def render_markdown(card: Scorecard) -> str:
         outcome_table(card),
         cost_table(card),
         pass_k_table(card),
+        *stepwise_tables(card),
         *count_tables(card),
         pair_table(card) if card.pairs else None,
         error_table(card),

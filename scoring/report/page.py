@@ -10,6 +10,7 @@ from markupsafe import Markup
 from scoring.report.certificates import certificate_lines
 from scoring.report.grid import grid_blocks
 from scoring.report.plots import fault_plot, frontier_plot, interval_plot
+from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import (
     best_first,
     cost_table,
@@ -51,7 +52,7 @@ def render_html(card: Scorecard) -> str:
         outcome=outcome_table(card),
         cost=cost_table(card),
         reliability=pass_k_table(card),
-        counts=count_tables(card),
+        counts=(*stepwise_tables(card), *count_tables(card)),
         pairs=pair_table(card) if card.pairs else None,
         errors=error_table(card),
         intervals=Markup(interval_plot(card)),  # noqa: S704 -- our own SVG; texts in it are escaped where it is made
