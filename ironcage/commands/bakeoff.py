@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ironcage.assembly import open_doors
 from ironcage.bakeoff_house import BakeoffHouse
+from ironcage.bakeoff_workers import trials_opener
 from ironcage.output import Json, print_table, when
 from ironcage.reach import build_store
 from ironcage.scorecards import scored
@@ -24,7 +25,9 @@ from ironcage.settings import Loaded, load
 from replay.bakeoff import Plan, run_bakeoff
 from replay.bakeoff import Progress as Done
 from replay.cage.process import PortableCage
+from replay.executors.contract import Executor
 from replay.executors.local import LocalExecutor
+from replay.executors.ray import RayExecutor
 from replay.task import Task, read_task
 from scoring.report.files import render_json
 from scoring.report.markdown import render_markdown
@@ -66,6 +69,13 @@ def run(
     parallel: Annotated[
         float | None, typer.Option(min=1, help="At most so many runs at once; as many as CPUs if not given.")
     ] = None,
+    executor: Annotated[
+        str, typer.Option(help="local: in processes of this command; ray: on the workers of a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster, auto or host:port; one is started here on loopback if not given."),
+    ] = None,
     world: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,7 +100,8 @@ def run(
     with closing(build_store(loaded)) as store:
         plan = _plan(loaded, store, candidate, task or [], trials, seed, name, production, workspace)
         plan = replace(plan, world=tuple(world or ("tape",)), min_fidelity=min_fidelity)
-    card = uvloop.run(_run(loaded, plan, parallel, quiet=as_json))
+    runs_on = _executor(loaded, plan, executor, parallel, ray_address)
+    card = uvloop.run(_run(loaded, plan, runs_on, quiet=as_json))
     _show(card, report, as_json=as_json)
 
 
@@ -154,7 +165,20 @@ def _on_free_ports(loaded: Loaded) -> Loaded:
     return loaded.model_copy(update={"settings": loaded.settings.model_copy(update=update)})
 
 
-async def _run(loaded: Loaded, plan: Plan, parallel: float | None, *, quiet: bool) -> Scorecard:
+def _executor(loaded: Loaded, plan: Plan, kind: str, parallel: float | None, ray_address: str | None) -> Executor:
+    if kind == "local":
+        return LocalExecutor(cpus=parallel)
+    if kind != "ray":
+        raise OperatorError(f"--executor {kind!r} is unknown", hint="it is local or ray")
+    return RayExecutor(
+        trials_opener(loaded, plan),
+        workers=int(parallel) if parallel is not None else None,
+        address=ray_address,
+        one_machine=loaded.settings.store.startswith("sqlite"),
+    )
+
+
+async def _run(loaded: Loaded, plan: Plan, executor: Executor, *, quiet: bool) -> Scorecard:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     async with open_doors(loaded) as doors:
@@ -168,7 +192,7 @@ async def _run(loaded: Loaded, plan: Plan, parallel: float | None, *, quiet: boo
                 plan,
                 BakeoffHouse(doors),
                 cage=PortableCage(),
-                executor=LocalExecutor(cpus=parallel),
+                executor=executor,
                 progress=progress,
             )
         return await asyncio.to_thread(scored, doors.store, bakeoff)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from replay.task import Task
+import sys
+
+from replay.task import AgentCommand, Task
 from replay.trial import Slot
 from trajectory.runs import Candidate
 
+CANDIDATE = Candidate(name="c", upstream="openai", model="m")
 
-def slot(number: int) -> Slot:
-    task = Task(
-        id="t1", name="t1", input="", source="s1", wire="openai-chat", upstream="o", path="/v1/chat/completions"
-    )
-    return Slot(f"run-{number}", task, Candidate(name="c", upstream="o", model="m"), number, seed=number)
+
+def slot(number: int, launch: AgentCommand | None = None) -> Slot:
+    task = Task(id="t1", name="t1", input="", source="s1", wire="openai.chat", upstream="openai", path="/v1")
+    task = task.model_copy(update={"launch": launch})
+    return Slot(f"run-{number}", task, CANDIDATE, number, seed=number)
+
+
+def agent_slot(program: str) -> Slot:
+    """Its agent is a line of Python."""
+    return slot(0, AgentCommand(command=(sys.executable, "-I", "-S", "-c", program), cwd="/"))
