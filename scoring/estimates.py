@@ -41,8 +41,8 @@ def rate(hits: Sequence[bool], tasks: Sequence[str]) -> Estimate:
     return Estimate(value=value, n=n, low=interval.low, high=interval.high, method=method)
 
 
-def mean(values: Sequence[float], tasks: Sequence[str]) -> Estimate:
-    """Mean of a quantity that cannot be negative; the interval is cut at 0."""
+def mean(values: Sequence[float], tasks: Sequence[str], *, least: float = 0.0) -> Estimate:
+    """Mean of a quantity that cannot be smaller than `least`, where the interval is cut."""
     n = len(values)
     if n == 0:
         return unknown("no run has this value")
@@ -52,7 +52,25 @@ def mean(values: Sequence[float], tasks: Sequence[str]) -> Estimate:
         return Estimate(value=value, n=n, method="mean; one task gives no interval")
     interval = t_interval(value, se, len(set(tasks)) - 1)
     method = "mean, 95 % t interval, error clustered by task"
-    return Estimate(value=value, n=n, low=max(0.0, interval.low), high=interval.high, method=method)
+    return Estimate(value=value, n=n, low=max(least, interval.low), high=interval.high, method=method)
+
+
+def ratio(tops: Sequence[float], bottoms: Sequence[float], tasks: Sequence[str], *, most: float = math.inf) -> Estimate:
+    """Sum of `tops` over sum of `bottoms`, one of each per run (a micro average), between 0 and `most`.
+
+    Error by linearisation (the residual of each run, clustered by task): runs with more calls weigh more.
+    """
+    n, whole = len(tops), math.fsum(bottoms)
+    if not whole:
+        return unknown("nothing to take a share of", n=n)
+    value = math.fsum(tops) / whole
+    residuals = [top - value * bottom for top, bottom in zip(tops, bottoms, strict=True)]
+    se = clustered_se(residuals, tasks)
+    if se is None:
+        return Estimate(value=value, n=n, method="ratio of sums; one task gives no interval")
+    interval = t_interval(value, se * n / whole, len(set(tasks)) - 1)
+    method = f"ratio of sums over runs (of {whole:g}), 95 % t interval, linearised error clustered by task"
+    return Estimate(value=value, n=n, low=max(0.0, interval.low), high=min(most, interval.high), method=method)
 
 
 def task_means(values: Sequence[float], tasks: Sequence[str]) -> dict[str, float]:

@@ -78,14 +78,15 @@ class ToolDefinition:
 class Usage:
     """Token counts of one model call; None where the provider said nothing (never 0 for unknown).
 
-    `input_tokens` includes cached tokens, `output_tokens` includes reasoning: formats that exclude them
-    are summed by their reader.
+    `input_tokens` includes tokens read from a cache and written to it, `output_tokens` includes reasoning: formats that
+    exclude them are summed by their reader.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

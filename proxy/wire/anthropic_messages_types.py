@@ -41,6 +41,7 @@ def usage_of(raw: Any) -> Usage | None:
         output_tokens=_count(raw.get("output_tokens")),
         cache_read_tokens=read,
         reasoning_tokens=_count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
+        cache_write_tokens=written,
     )
 
 

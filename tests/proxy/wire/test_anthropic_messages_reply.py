@@ -35,7 +35,7 @@ def test_a_reply_that_no_rule_concerns_is_the_upstreams_own_bytes() -> None:
         "Let me see.",
         (ToolCall("toolu_a", "a", '{"x": 1}'), ToolCall("toolu_b", "b", "{}"), ToolCall("toolu_c", "c", '{"z": 3}')),
         "tool_call",
-        Usage(27, 1, 5),
+        Usage(27, 1, 5, cache_write_tokens=2),
         "m-1",
         "msg_1",
     )

@@ -70,7 +70,7 @@ def test_a_stream_that_no_rule_concerns_passes_byte_for_byte() -> None:
         "Let me see.",
         (ToolCall("toolu_2", "a", '{"x":1}'), ToolCall("toolu_3", "b", '{"y":2}'), ToolCall("toolu_4", "c", '{"z":3}')),
         "tool_call",
-        Usage(27, 41, 5),
+        Usage(27, 41, 5, cache_write_tokens=2),
         "m-1",
         "msg_1",
     )
@@ -225,7 +225,7 @@ def test_usage_is_a_running_total_and_the_last_word_counts() -> None:
         + ev("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 7, "input_tokens": None})
         + ended("end_turn", input_tokens=30, output_tokens_details={"thinking_tokens": 9})
     )
-    assert read(stream)[1].usage == Usage(37, 41, 5, 9)
+    assert read(stream)[1].usage == Usage(37, 41, 5, 9, 2)
 
 
 def test_another_model_that_takes_over_is_the_one_that_answered() -> None:

@@ -1,0 +1,117 @@
+"""What a model call costs in US dollars at list prices, by the price tables that come with genai-prices.
+
+Only the tables in the installed package are used, never the network. Prices are those of the day of the call. A host
+that the tables know is priced as that provider; behind any other host (a gateway of one's own, a mock) the model's name
+decides, at its maker's list price. What they do not know is None, never 0.
+
+The library and its tables take a fifth of a second to load, with the first price that is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from trajectory.conversation import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelPrice
+
+_MILLION = 1_000_000
+_FLAT = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """Dollars per million tokens, whatever the length of the prompt."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """`rates` is None where more than the four counts decide: the library is then asked for each call."""
+
+    model: ModelPrice
+    rates: _Rates | None
+
+
+def cost_usd(usage: Usage, model: str, host: str, at_s: float) -> float | None:
+    """None for a model or day without a price, and where the provider left a count out.
+
+    Cached tokens are priced as such where the provider told them apart; tokens written to a cache as plain input where
+    it did not.
+    """
+    read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+    if usage.input_tokens is None or usage.output_tokens is None or read + written > usage.input_tokens:
+        return None
+    price = _price(model, host, int(at_s // 60))
+    if price is None:
+        return None
+    rates = price.rates
+    if rates is None:
+        return _asked(price.model, usage)
+    plain = usage.input_tokens - read - written
+    dollars = plain * rates.input + read * rates.cache_read + written * rates.cache_write
+    return (dollars + usage.output_tokens * rates.output) / _MILLION
+
+
+def prices_version() -> str:
+    """Version of the price tables."""
+    try:
+        return version("genai-prices")
+    except PackageNotFoundError:
+        return "not installed as a package"
+
+
+@lru_cache(maxsize=4096)
+def _price(model: str, host: str, minute: int) -> _Price | None:
+    """`minute` since 1970: some prices hold from a day on, or at hours of the day."""
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415 -- slow to load, see above
+
+    snapshot = get_snapshot()
+    url: str | None = f"https://{host}"
+    try:
+        snapshot.find_provider(None, None, url)
+    except LookupError:
+        url = None
+    try:
+        _, found = snapshot.find_provider_model(model, None, None, url)
+        price = found.get_prices(datetime.fromtimestamp(minute * 60, tz=UTC))
+    except LookupError:
+        return None
+    if price.input_mtok is None or price.output_mtok is None:
+        return None  # sold by the hour or the page, or no chat model
+    return _Price(price, _flat(price))
+
+
+def _flat(price: ModelPrice) -> _Rates | None:
+    """Where the four counts decide. What is sold beside text (searches, audio) is left aside: no record counts it."""
+    rates = {name: getattr(price, name) for name in _FLAT}
+    decided = price.requests_kcount is None and price.output_reasoning_mtok is None
+    if not decided or not all(rate is None or isinstance(rate, Decimal) for rate in rates.values()):
+        return None
+    plain, output, read, written = (None if rate is None else float(rate) for rate in rates.values())
+    assert plain is not None
+    assert output is not None
+    return _Rates(plain, output, plain if read is None else read, plain if written is None else written)
+
+
+def _asked(price: ModelPrice, usage: Usage) -> float:
+    from genai_prices import Usage as Counts  # noqa: PLC0415
+
+    counts = Counts(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_reasoning_tokens=usage.reasoning_tokens,
+    )
+    return float(price.calc_price(counts)["total_price"])
