@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from policies.arguments.rule import ToolArguments
 from policies.constraints import Constraints
 from policies.egress import EgressLimit
 from policies.hosts import check_pattern
@@ -27,6 +28,8 @@ def build_rules(
     rules: list[Rule] = []
     if limits.allowed_tools is not None:
         rules.append(ToolAllowlist(limits.allowed_tools, settings.tools.offered))
+    if settings.tools.arguments:
+        rules.append(ToolArguments(settings.tools.arguments))
     rules.append(
         EgressLimit(
             limit_bytes=constraints.egress_limit_bytes,

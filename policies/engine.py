@@ -15,9 +15,9 @@ from typing import get_args
 
 from policies.ledger import Ledger
 from policies.rule import Rule
-from policies.verdict import ALLOW, Allow, DropTools, Refuse, Verdict
+from policies.verdict import ALLOW, AWAIT_ARGUMENTS, Allow, AwaitArguments, DropTools, Refuse, Verdict
 from trajectory.errors import StoreError
-from trajectory.events import AttemptEnded, Event, ModelAsked, ToolAsked
+from trajectory.events import AttemptEnded, CallProposed, Event, ModelAsked, ToolAsked
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,13 @@ class Engine:
         self._rules: dict[type[Event], tuple[Rule, ...]] = {
             kind: tuple(rule for rule in rules if kind in rule.events) for kind in EVENTS
         }
+        self._reads_arguments = any(getattr(rule, "reads_arguments", False) for rule in rules)
         self._unsettled: list[AttemptEnded] = []
+
+    @property
+    def reads_arguments(self) -> bool:
+        """Whether any rule judges calls by their arguments: others are never worth waiting for."""
+        return self._reads_arguments
 
     def judge(self, event: Event) -> Verdict:
         """What all rules together say of `event`. Reserves budgets where the answer is not a refusal."""
@@ -60,6 +66,7 @@ class Engine:
     def _judge_by_all(self, rules: tuple[Rule, ...], event: Event) -> Verdict:
         ledger = _Reservations(self._ledger)
         drops: list[DropTools] = []
+        awaited = False
         for rule in rules:
             verdict = _answer(rule, event, ledger)
             if verdict is ALLOW:
@@ -67,8 +74,12 @@ class Engine:
             if isinstance(verdict, Refuse):
                 ledger.give_back()
                 return verdict
-            if isinstance(verdict, DropTools):
+            if isinstance(verdict, AwaitArguments):
+                awaited = True
+            elif isinstance(verdict, DropTools):
                 drops.append(verdict)
+        if awaited:
+            return AWAIT_ARGUMENTS
         return _merged(drops) if drops else ALLOW
 
     def _caught_up(self) -> bool:
@@ -128,6 +139,8 @@ def _answer(rule: Rule, event: Event, ledger: Ledger) -> Verdict:
     if verdict is ALLOW:
         return ALLOW
     if isinstance(verdict, Allow | Refuse) or (isinstance(verdict, DropTools) and isinstance(event, ModelAsked)):
+        return verdict
+    if isinstance(verdict, AwaitArguments) and isinstance(event, CallProposed) and event.arguments is None:
         return verdict
     logger.error("rule %s answered %s to %s", rule.name, type(verdict).__name__, type(event).__name__)
     return _failed(rule.name)

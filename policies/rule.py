@@ -16,7 +16,8 @@ class Rule(Protocol):
     `events` are the types of events that it judges; it sees no others, so that a chunk of a stream costs only
     the rules that count bytes. A rule that names AttemptEnded is told of each end through `judge` and allows it.
     A rule that raises is a refusal (policy_failed); the engine sees to that. What a rule reserves for an
-    operation that another rule refuses is given back by the engine.
+    operation that another rule refuses is given back by the engine. A rule that may answer AWAIT_ARGUMENTS says so
+    by an attribute `reads_arguments` that is true: then calls are held back until it can be asked again.
     """
 
     @property

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from policies.arguments.settings import ArgumentSettings
 from policies.constraints import HostList, Section
 from policies.redaction.settings import RedactionSettings
 
@@ -21,11 +22,16 @@ class RetrySettings(Section):
 
 
 class ToolSettings(Section):
-    """What happens to tools beyond constraints.allowed_tools."""
+    """What happens to tools beyond constraints.allowed_tools, and what the others may be called with."""
 
     offered: Literal["filter", "refuse"] = Field(
         default="filter",
         description="A request that offers such tools: filter takes them out of it, refuse refuses it.",
+    )
+    arguments: ArgumentSettings = Field(
+        default_factory=dict,
+        description="What arguments must be, by tool and argument: {file_write: {path: {under: [/workspace]}}}. Names "
+        "of tools as in constraints.allowed_tools.",
     )
 
 

@@ -56,5 +56,11 @@ class DropTools:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class AwaitArguments:
+    """Of a proposed call whose arguments are still arriving: the rules cannot say before they are there."""
+
+
 ALLOW = Allow()
-Verdict = Allow | DropTools | Refuse
+AWAIT_ARGUMENTS = AwaitArguments()
+Verdict = Allow | AwaitArguments | DropTools | Refuse

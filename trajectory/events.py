@@ -43,6 +43,8 @@ class ToolAsked(Struct, frozen=True):
     arguments: str = ""
     aliases: tuple[str, ...] = ()
     """Other names that an allowlist may know the call by: one of all of them is enough."""
+    unread: str = ""
+    """Why `arguments` may not be all that the tool gets, or not as the tool gets it; empty if it is."""
 
 
 class CallProposed(Struct, frozen=True):
