@@ -94,6 +94,14 @@ class ScoringSection(Section):
     penalty_timeout: Weight = Field(
         default=0.8, description="Subtracted from the score, times the share of runs timed out."
     )
+    penalty_near_ceiling: Weight = Field(
+        default=0.0,
+        description="Subtracted from the score, times how far peak memory reached into the zone below its limit, mean "
+        "over runs; 0 leaves it out.",
+    )
+    near_ceiling_from: Annotated[float, Field(strict=True, ge=0, lt=1)] = Field(
+        default=0.85, description="Share of the memory limit at which that zone begins."
+    )
 
 
 class Constraints(Section):

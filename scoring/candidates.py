@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from scoring.conduct import pool_conduct
 from scoring.efficiency import Input, Inputs, Weights, estimate_efficiency, estimate_score
 from scoring.estimates import Estimate, mean, rate, unknown
-from scoring.limits import Resource
+from scoring.limits import Resource, near_ceiling
+from scoring.packages import Needed
 from scoring.scorecard import CandidateRow, PassK, RunRow
 from scoring.statistics import clustered_se, design_effect, naive_se, pass_at_k, pass_hat_k
 from trajectory.runs import Candidate, Fidelity
@@ -16,13 +18,15 @@ MAX_K = 8
 """pass^k is shown up to this k."""
 
 
-def summarize(candidate: Candidate, rows: Sequence[RunRow], weights: Weights, *, is_reference: bool) -> CandidateRow:
+def summarize(
+    candidate: Candidate, rows: Sequence[RunRow], weights: Weights, needed: Needed, *, is_reference: bool
+) -> CandidateRow:
     """`rows` are the runs of this candidate, all with the fingerprint of the bake-off."""
     scored = [row for row in rows if row.counting == "scored"]
     counted = [row for row in rows if row.counting != "excluded"]
     flags, tasks = [float(row.passed) for row in scored], [row.task for row in scored]
     naive, clustered = naive_se(flags), clustered_se(flags, tasks)
-    inputs = _inputs(scored, counted)
+    inputs = _inputs(scored, counted, weights)
     passed = sum(row.passed for row in rows)
     excluded, unknown_runs = len(rows) - len(counted), len(counted) - len(scored)
     return CandidateRow(
@@ -52,6 +56,7 @@ def summarize(candidate: Candidate, rows: Sequence[RunRow], weights: Weights, *,
         mean_duration_s=_mean_of_known(counted, lambda row: row.duration_s),
         oom_rate=inputs.oom_rate.estimate,
         timeout_rate=inputs.timeout_rate.estimate,
+        near_ceiling=inputs.near_ceiling.estimate,
         efficiency=estimate_efficiency(inputs),
         score=estimate_score(inputs, weights),
         operations=sum(row.measures.operations or 0 for row in rows),
@@ -59,11 +64,12 @@ def summarize(candidate: Candidate, rows: Sequence[RunRow], weights: Weights, *,
         faults=_counted(row.fault.name for row in rows if row.fault),
         violations=_added(row.measures.refusals for row in rows),
         fidelity=_fidelity(rows),
+        conduct=pool_conduct([(row.task, row.conduct) for row in counted], needed),
         runs_without_memory=tuple(row.run for row in counted if row.measures.peak_memory_mb is None),
     )
 
 
-def _inputs(scored: Sequence[RunRow], counted: Sequence[RunRow]) -> Inputs:
+def _inputs(scored: Sequence[RunRow], counted: Sequence[RunRow], weights: Weights) -> Inputs:
     scored_tasks, tasks = [row.task for row in scored], [row.task for row in counted]
     passed = [row.passed for row in scored]
     return Inputs(
@@ -72,6 +78,7 @@ def _inputs(scored: Sequence[RunRow], counted: Sequence[RunRow]) -> Inputs:
         mean_tool_calls=_needed(counted, lambda row: row.measures.tool_calls, "a trajectory"),
         oom_rate=_hits(counted, "memory", any(row.certificate.asked.memory_mb is not None for row in counted), tasks),
         timeout_rate=_hits(counted, "time", any(_limits_time(row) for row in counted), tasks),
+        near_ceiling=_near_ceiling(counted, weights.near_ceiling_from, tasks),
     )
 
 
@@ -91,6 +98,20 @@ def _hits(rows: Sequence[RunRow], resource: Resource, is_limited: bool, tasks: S
         nothing = Estimate(value=0.0, n=len(rows), low=0.0, high=0.0, method="no limit was set, so none could be hit")
         return Input(nothing, values, tasks)
     return Input(rate(hits, tasks), values, tasks)
+
+
+def _near_ceiling(rows: Sequence[RunRow], start: float, tasks: Sequence[str]) -> Input:
+    """A run that hit the limit counts 0 here: it is among those out of memory, and is penalised as such."""
+    if all(row.certificate.asked.memory_mb is None for row in rows):
+        nothing = Estimate(value=0.0, n=len(rows), low=0.0, high=0.0, method="no limit was set, so none was near")
+        return Input(nothing if rows else unknown("no run to count"), [0.0] * len(rows), tasks)
+
+    def nearness(row: RunRow) -> float | None:
+        if row.certificate.asked.memory_mb is None or (row.limit_hit and row.limit_hit.resource == "memory"):
+            return 0.0
+        return near_ceiling(row.measures.memory_share, start)
+
+    return _needed(rows, nearness, "peak memory")
 
 
 def _limits_time(row: RunRow) -> bool:

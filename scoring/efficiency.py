@@ -3,6 +3,10 @@
     efficiency = success_rate / (1 + mean_peak_memory_mb / 1024 + 0.1 * mean_tool_calls)
     score      = success_weight * success_rate + efficiency_weight * efficiency
                  - penalty_oom * oom_rate - penalty_timeout * timeout_rate
+                 [- penalty_near_ceiling * near_ceiling]
+
+The last term is there only where its weight is not 0, which is the default: near_ceiling is the mean over runs of how
+far peak memory reached into the zone below its limit (0 at `near_ceiling_from` of it, 1 at the limit).
 
 They are an interface: a change needs a decision record. An input that is unknown makes the result unknown.
 
@@ -16,6 +20,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from scoring.estimates import Estimate, task_means, unknown
 from scoring.statistics import Interval, correlation
@@ -34,6 +41,8 @@ class Weights(Frozen):
     efficiency_weight: float = 0.4
     penalty_oom: float = 1.0
     penalty_timeout: float = 0.8
+    penalty_near_ceiling: float = 0.0
+    near_ceiling_from: Annotated[float, Field(ge=0, lt=1)] = 0.85
 
     @classmethod
     def of(cls, bakeoff: Bakeoff) -> Weights:
@@ -57,18 +66,31 @@ class Inputs:
     mean_tool_calls: Input
     oom_rate: Input
     timeout_rate: Input
+    near_ceiling: Input
 
 
 def efficiency(success_rate: float, mean_peak_memory_mb: float, mean_tool_calls: float) -> float:
     return success_rate / (1 + mean_peak_memory_mb / 1024 + 0.1 * mean_tool_calls)
 
 
-def score(success_rate: float, efficiency: float, oom_rate: float, timeout_rate: float, weights: Weights) -> float:
+def score_formula(weights: Weights) -> str:
+    return SCORE_FORMULA + (" - penalty_near_ceiling * near_ceiling" if weights.penalty_near_ceiling else "")
+
+
+def score(
+    success_rate: float,
+    efficiency: float,
+    oom_rate: float,
+    timeout_rate: float,
+    weights: Weights,
+    near_ceiling: float = 0.0,
+) -> float:
     return (
         weights.success_weight * success_rate
         + weights.efficiency_weight * efficiency
         - weights.penalty_oom * oom_rate
         - weights.penalty_timeout * timeout_rate
+        - weights.penalty_near_ceiling * near_ceiling
     )
 
 
@@ -86,9 +108,10 @@ def estimate_efficiency(inputs: Inputs) -> Estimate:
 
 
 def estimate_score(inputs: Inputs, weights: Weights) -> Estimate:
-    missing = _unknown_inputs(
-        inputs, ("success_rate", "mean_peak_memory_mb", "mean_tool_calls", "oom_rate", "timeout_rate")
-    )
+    names = ["success_rate", "mean_peak_memory_mb", "mean_tool_calls", "oom_rate", "timeout_rate"]
+    if weights.penalty_near_ceiling:
+        names.append("near_ceiling")
+    missing = _unknown_inputs(inputs, names)
     if missing:
         return unknown(missing)
     success, memory, calls = (
@@ -100,12 +123,15 @@ def estimate_score(inputs: Inputs, weights: Weights) -> Estimate:
     slopes["success_rate"] += weights.success_weight
     slopes["oom_rate"] = -weights.penalty_oom
     slopes["timeout_rate"] = -weights.penalty_timeout
+    if weights.penalty_near_ceiling:
+        slopes["near_ceiling"] = -weights.penalty_near_ceiling
     value = score(
         success,
         efficiency(success, memory, calls),
         _value(inputs.oom_rate),
         _value(inputs.timeout_rate),
         weights,
+        _value(inputs.near_ceiling) if weights.penalty_near_ceiling else 0.0,
     )
     return _combine(value, inputs, slopes)
 

@@ -60,6 +60,11 @@ def limit_hit(certificate: Certificate) -> LimitHit | None:
     return _over_afterwards(certificate) or _self_reported(certificate) or _sigxcpu(certificate)
 
 
+def near_ceiling(share: float | None, start: float) -> float | None:
+    """How far a peak of this share of the limit reaches into the zone below it: 0 up to `start`, 1 at the limit."""
+    return None if share is None else min(1.0, max(0.0, (share - start) / (1 - start)))
+
+
 def kill_evidence(certificate: Certificate) -> str:
     parts = [f"certificate.kill_cause {certificate.kill_cause}"]
     if certificate.kill_evidence:

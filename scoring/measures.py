@@ -19,11 +19,12 @@ from trajectory.trajectory import Step, Trajectory
 class Measures(Frozen):
     """Times in seconds.
 
-    `model_call_s` is the mean time of a model operation with all its attempts, `ttft_s` that to the first byte of
-    its last attempt.
+    `memory_share` is the peak over the limit that was asked for. `model_call_s` is the mean time of a model operation
+    with all its attempts, `ttft_s` that to the first byte of its last attempt.
     """
 
     peak_memory_mb: float | None = None
+    memory_share: float | None = None
     cpu_s: float | None = None
     tool_calls: int | None = None
     operations: int | None = None
@@ -39,8 +40,10 @@ class Measures(Frozen):
 
 def measure(run: Run, trajectory: Trajectory | None) -> Measures:
     memory, cpu = peak_memory_mb(run.certificate), run.certificate.cpu_s
+    limit = run.certificate.asked.memory_mb
+    share = memory / limit if memory is not None and limit else None
     if trajectory is None:
-        return Measures(peak_memory_mb=memory, cpu_s=cpu)
+        return Measures(peak_memory_mb=memory, memory_share=share, cpu_s=cpu)
     models = trajectory.model_steps
     attempts = [attempt for step in trajectory.steps for attempt in step.attempts]
     first_bytes = [s.last.first_byte_s for s in models if s.last.first_byte_s is not None]
@@ -48,6 +51,7 @@ def measure(run: Run, trajectory: Trajectory | None) -> Measures:
     tokens = _tokens(models)
     return Measures(
         peak_memory_mb=memory,
+        memory_share=share,
         cpu_s=cpu,
         tool_calls=tool_calls(run, trajectory),
         operations=len(trajectory.steps),

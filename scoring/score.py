@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from scoring.candidates import summarize
 from scoring.cautions import find_cautions
 from scoring.comparison import compare_pairs, flipped, rank
+from scoring.conduct import Background, conduct_of
+from scoring.context import Conversations
 from scoring.efficiency import Weights
 from scoring.faults import classify
 from scoring.limits import limit_hit
 from scoring.measures import measure
 from scoring.outcome import decide
+from scoring.packages import needed_packages
+from scoring.paths import Path
 from scoring.scorecard import CandidateRow, Caution, Counting, RefusedRun, RunRow, Scorecard
 from scoring.stepwise import stepwise_rows
 from scoring.wording import DEFINITIONS, conclusions, formulas, stepwise_conclusions
 from trajectory.runs import Bakeoff, Candidate, Run
 from trajectory.trajectory import Trajectory
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def score(
@@ -25,11 +32,16 @@ def score(
     runs: Sequence[Run],
     trajectories: Mapping[str, Trajectory],
     weights: Weights | None = None,
+    *,
+    references: Mapping[str, Path] = _NOTHING,
+    conversations: Mapping[str, Conversations] = _NOTHING,
 ) -> Scorecard:
     """Score every run whose fingerprint is the bake-off's; the others are listed and left out.
 
     `trajectories` is asked for one trajectory at a time, by id, and may load lazily. `weights` default to those of
     the bake-off. A second run of the same candidate, task and trial is left out too: the first result stands.
+    `references` are the reference paths by task; `conversations` the messages of each request by trajectory, which may
+    load lazily and lack any.
     """
     weights = weights or Weights.of(bakeoff)
     same = [run for run in runs if run.fingerprint == bakeoff.fingerprint]
@@ -39,7 +51,8 @@ def score(
         if run.fingerprint != bakeoff.fingerprint
     )
     first, repeated = _first_of_each(same)
-    rows = tuple(score_run(run, trajectories.get(run.trajectory)) for run in first)
+    background = Background(references, bakeoff.tool_kinds, conversations)
+    rows = tuple(score_run(run, trajectories.get(run.trajectory), background) for run in first)
     candidates = _candidates(bakeoff, first, rows, weights)
     rankings, steps = rank(candidates), stepwise_rows(first)
     pairs = compare_pairs(rows, [row.candidate.name for row in candidates])
@@ -60,7 +73,7 @@ def score(
     )
 
 
-def score_run(run: Run, trajectory: Trajectory | None) -> RunRow:
+def score_run(run: Run, trajectory: Trajectory | None, background: Background) -> RunRow:
     outcome = decide(run)
     fault = classify(run, outcome, trajectory)
     counting: Counting = "scored"
@@ -81,6 +94,7 @@ def score_run(run: Run, trajectory: Trajectory | None) -> RunRow:
         measures=measure(run, trajectory),
         fidelity=dict(sorted(Counter(served.fidelity for served in run.served).items())),
         model_answers=run.model_answers,
+        conduct=conduct_of(run, trajectory, background),
         certificate=run.certificate,
         duration_s=run.duration_s,
     )
@@ -102,13 +116,24 @@ def _candidates(
 ) -> tuple[CandidateRow, ...]:
     """In the order of the bake-off; one that only its runs name (recorded production) comes first."""
     planned = {candidate.name: candidate for candidate in bakeoff.candidates}
-    found: dict[str, Candidate] = {run.candidate.name: run.candidate for run in runs}
+    named: dict[str, Candidate] = {run.candidate.name: run.candidate for run in runs}
     by_name: defaultdict[str, list[RunRow]] = defaultdict(list)
     for row in rows:
         by_name[row.candidate].append(row)
-    ordered = [*(c for name, c in found.items() if name not in planned), *bakeoff.candidates]
+    looked_at = [(row, (row.task, row.conduct.packages)) for row in rows if row.conduct.packages is not None]
+    needed = needed_packages(
+        reference=[found for row, found in looked_at if row.candidate == bakeoff.reference],
+        passed=[found for row, found in looked_at if row.passed],
+    )
+    ordered = [*(c for name, c in named.items() if name not in planned), *bakeoff.candidates]
     return tuple(
-        summarize(candidate, by_name[candidate.name], weights, is_reference=candidate.name == bakeoff.reference)
+        summarize(
+            candidate,
+            by_name[candidate.name],
+            weights,
+            needed,
+            is_reference=candidate.name == bakeoff.reference,
+        )
         for candidate in ordered
     )
 

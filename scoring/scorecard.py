@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from scoring.conduct import CandidateConduct, RunConduct
 from scoring.efficiency import Weights
 from scoring.estimates import Estimate
 from scoring.faults import Fault
@@ -35,6 +36,7 @@ class RunRow(Frozen):
     measures: Measures
     fidelity: dict[Fidelity, int]
     model_answers: dict[Fidelity, int] = Field(default_factory=dict)
+    conduct: RunConduct
     certificate: Certificate
     duration_s: float
 
@@ -85,6 +87,7 @@ class CandidateRow(Frozen):
     mean_duration_s: Estimate
     oom_rate: Estimate
     timeout_rate: Estimate
+    near_ceiling: Estimate
     efficiency: Estimate
     score: Estimate
     operations: int
@@ -92,6 +95,7 @@ class CandidateRow(Frozen):
     faults: dict[str, int]
     violations: dict[str, int]
     fidelity: dict[Fidelity, int]
+    conduct: CandidateConduct
     runs_without_memory: tuple[str, ...]
 
 

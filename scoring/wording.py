@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from scoring.comparison import ALPHA, is_below_floor, is_different, is_significant
-from scoring.efficiency import EFFICIENCY_FORMULA, SCORE_FORMULA, Weights
+from scoring.efficiency import EFFICIENCY_FORMULA, Weights, score_formula
 from scoring.estimates import Estimate
 from scoring.scorecard import Basis, CandidateRow, Formula, Pair, PairResult, Ranking
 from scoring.stepwise import StepwiseRow
@@ -161,15 +161,21 @@ def formulas(rows: Sequence[CandidateRow], weights: Weights) -> tuple[Formula, .
         made.append(
             Formula(
                 name="score",
-                formula=SCORE_FORMULA,
+                formula=score_formula(weights),
                 candidate=row.candidate.name,
                 with_values=f"{number(row.score.value, 4)} = {weights.success_weight:g} * {number(success, 4)} + "
                 f"{weights.efficiency_weight:g} * {number(row.efficiency.value, 4)} - "
                 f"{weights.penalty_oom:g} * {number(row.oom_rate.value, 4)} - "
-                f"{weights.penalty_timeout:g} * {number(row.timeout_rate.value, 4)}",
+                f"{weights.penalty_timeout:g} * {number(row.timeout_rate.value, 4)}{_near_ceiling(row, weights)}",
             )
         )
     return tuple(made)
+
+
+def _near_ceiling(row: CandidateRow, weights: Weights) -> str:
+    if not weights.penalty_near_ceiling:
+        return ""
+    return f" - {weights.penalty_near_ceiling:g} * {number(row.near_ceiling.value, 4)}"
 
 
 def _differences(pairs: Sequence[Pair]) -> list[str]:

@@ -52,7 +52,8 @@ def test_nothing_written_means_no_limit_and_the_documented_weights() -> None:
     assert empty.limits() == Limits()
     assert empty.egress_limit_bytes is None
     assert empty.constraints.allowed_tools is None
-    assert empty.scoring.model_dump() == INNER["scoring"]
+    near_ceiling = {"penalty_near_ceiling": 0.0, "near_ceiling_from": 0.85}
+    assert empty.scoring.model_dump() == INNER["scoring"] | near_ceiling
     assert empty.metrics.model_dump() == INNER["metrics"]
 
 

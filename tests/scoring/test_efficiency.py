@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.efficiency import Input, Inputs, Weights, efficiency, estimate_efficiency, estimate_score, score
+from scoring.efficiency import (
+    Input,
+    Inputs,
+    Weights,
+    efficiency,
+    estimate_efficiency,
+    estimate_score,
+    score,
+    score_formula,
+)
 from scoring.estimates import mean, rate, unknown
 from tests.support.scored_runs import bakeoff
 
@@ -21,6 +30,7 @@ def inputs(passed: list[bool], memory: list[float], calls: list[float], oom: lis
         mean_tool_calls=Input(mean(calls, tasks), calls, tasks),
         oom_rate=Input(rate(oom, tasks), [float(o) for o in oom], tasks),
         timeout_rate=Input(rate(timeout, tasks), [float(t) for t in timeout], tasks),
+        near_ceiling=Input(mean([0.5] * len(tasks), tasks), [0.5] * len(tasks), tasks),
     )
 
 
@@ -44,10 +54,21 @@ def test_an_unknown_input_makes_the_result_unknown_and_says_which() -> None:
         mean_tool_calls=made.mean_tool_calls,
         oom_rate=made.oom_rate,
         timeout_rate=made.timeout_rate,
+        near_ceiling=made.near_ceiling,
     )
     for estimate in (estimate_efficiency(lacking), estimate_score(lacking, WEIGHTS)):
         assert estimate.value is None
         assert estimate.unknown_because == "mean_peak_memory_mb is unknown: 1 of 2 runs have no record of peak memory"
+
+
+def test_memory_near_its_limit_costs_nothing_unless_a_weight_says_so() -> None:
+    made = inputs([True] * 8 + [False] * 2, [512.0] * 10, [4.0, 6.0] * 5, [False] * 10, [False] * 10)
+    weighed = Weights(penalty_near_ceiling=0.2)
+    plain, charged = estimate_score(made, WEIGHTS).value, estimate_score(made, weighed).value
+    assert plain is not None
+    assert charged == pytest.approx(plain - 0.2 * 0.5)
+    assert "near_ceiling" not in score_formula(WEIGHTS)
+    assert score_formula(weighed).endswith("- penalty_near_ceiling * near_ceiling")
 
 
 def test_success_alone_gives_the_wilson_limits_scaled() -> None:
