@@ -1,0 +1,86 @@
+"""The wire formats between which a request can be translated, each with all that takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+from proxy.arrivals import Headers
+from proxy.wire.anthropic_messages import AnthropicMessages
+from proxy.wire.format import Rendered, Wire
+from proxy.wire.openai_chat import OpenAIChat
+from replay.swap import naming
+from replay.swap.losses import Losses
+from replay.swap.naming import Bounds, Names
+from replay.swap.neutral import Json, Request
+from replay.swap.reading import anthropic_messages as from_messages
+from replay.swap.reading import openai_chat as from_chat
+from replay.swap.replies import anthropic_messages as say_messages
+from replay.swap.replies import openai_chat as say_chat
+from replay.swap.replies.said import Manner, Said
+from replay.swap.writing import anthropic_messages as to_messages
+from replay.swap.writing import openai_chat as to_chat
+from replay.turns.anthropic_messages import MessagesTurns
+from replay.turns.contract import Turns
+from replay.turns.openai_chat import ChatTurns
+
+_VERSION = re.compile(r"/v\d+\w*$")
+ANTHROPIC_VERSION = ("anthropic-version", "2023-06-01")
+"""The version in which sampling parameters are still taken: they are the task's own, and are carried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`place` is the path of a call of a model, behind the API's version."""
+
+    wire: Wire
+    turns: Turns
+    read: Callable[[Json, Losses], Request]
+    write: Callable[[Request, Names, Losses], Json]
+    render: Callable[[Said, Manner, Losses], Rendered]
+    unsaid: Callable[[Json, Losses], None]
+    spelling: dict[str, str]
+    names: Bounds
+    ids: Bounds
+    version: str
+    place: Callable[[str], str]
+    headers: Headers = ()
+    takes_seed: bool = False
+    model_in_path: bool = False
+
+    def path(self, base_path: str, model: str) -> str:
+        """Below the path of a base URL, which may name a version of its own."""
+        version = "" if _VERSION.search(base_path) else self.version
+        return base_path + version + self.place(model)
+
+
+def _dialect(
+    wire: Wire, turns: Turns, reads: ModuleType, writes: ModuleType, says: ModuleType, **rest: object
+) -> Dialect:
+    return Dialect(
+        wire=wire,
+        turns=turns,
+        read=reads.read,
+        spelling=reads.SPELLING,
+        write=writes.write,
+        render=says.render,
+        unsaid=says.unsaid,
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+_ALL = (
+    _dialect(
+        OpenAIChat(), ChatTurns(), from_chat, to_chat, say_chat,
+        names=naming.OPENAI_NAME, ids=naming.CHAT_ID, version="/v1", place=lambda _: "/chat/completions",
+        takes_seed=True,
+    ),
+    _dialect(
+        AnthropicMessages(), MessagesTurns(), from_messages, to_messages, say_messages,
+        names=naming.ANTHROPIC_NAME, ids=naming.ANTHROPIC_ID, version="/v1", place=lambda _: "/messages",
+        headers=(ANTHROPIC_VERSION,),
+    ),
+)  # fmt: skip
+DIALECTS: dict[str, Dialect] = {dialect.wire.name: dialect for dialect in _ALL}

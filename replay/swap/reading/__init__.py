@@ -1,0 +1,1 @@
+"""Requests of each wire format into the neutral request."""

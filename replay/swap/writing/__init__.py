@@ -1,0 +1,1 @@
+"""The neutral request into each wire format."""
