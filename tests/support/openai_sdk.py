@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+_answer: dict[str, Any] = {}
+
 
 @cache
 def _modules() -> tuple[Any, Any]:
@@ -14,12 +16,18 @@ def _modules() -> tuple[Any, Any]:
     return openai, httpx2
 
 
-def client(reply: bytes, content_type: str, status: int = 200) -> Any:
-    """A client that gets `reply` to whatever it asks, and never asks twice."""
+@cache
+def _client() -> Any:
+    """Made once: it takes some milliseconds."""
     openai, httpx2 = _modules()
-    answer = lambda _: httpx2.Response(status, headers={"content-type": content_type}, content=reply)  # noqa: E731
-    http = httpx2.Client(transport=httpx2.MockTransport(answer))
+    http = httpx2.Client(transport=httpx2.MockTransport(lambda _: httpx2.Response(**_answer)))
     return openai.OpenAI(api_key="x", base_url="http://model.test/v1", http_client=http, max_retries=0)
+
+
+def client(reply: bytes, content_type: str, status: int = 200) -> Any:
+    """A client that gets `reply` to whatever it asks, and never asks twice; until the next call of this."""
+    _answer.update(status_code=status, headers={"content-type": content_type}, content=reply)
+    return _client()
 
 
 def accumulated(stream: bytes) -> Any:

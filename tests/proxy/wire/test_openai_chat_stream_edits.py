@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from proxy.wire.openai_chat_stream import ChatStream
 from tests.support import openai_sdk
-from tests.support.cassettes import streams
 from tests.support.chat_stream import DONE, RESTORED, call, calling, chunk, read
 from tests.support.chunks import cut, cut_positions
 from tests.support.judging import TOKEN, VALUE, Judge, notice, restoring, streamed
-from trajectory.conversation import Reply, ToolCall
+from trajectory.conversation import ToolCall
 from trajectory.errors import FormatError
 
 
@@ -228,62 +227,6 @@ def test_the_terminator_and_all_after_it_wait() -> None:
     step = reader.feed(chunk({"content": "hi"}) + DONE + b": bye\n\n")
     assert step.send == chunk({"content": "hi"}) and step.last == DONE + b": bye\n\n"
     assert reader.ended
-
-
-def test_recorded_streams_pass_byte_for_byte_and_read_as_the_official_client_reads_them() -> None:
-    recorded = streams("/chat/completions")
-    assert len(recorded) > 100
-    with_calls = 0
-    for name, stream in recorded:
-        out, reply, shown, reader = read(stream, Judge(("no such tool",)))
-        assert out == stream, name
-        assert not reader.edited
-        assert shown.text == reply.text and shown.calls == reply.calls
-        if reader.failed:
-            with pytest.raises(openai_sdk.errors()):
-                openai_sdk.chunks(stream)
-        else:
-            _agrees(name, reply, openai_sdk.chunks(stream))
-        with_calls += bool(reply.calls)
-    assert with_calls > 10
-
-
-@given(st.data())
-def test_recorded_streams_are_the_same_at_any_cut_and_with_any_tool_refused(data: st.DataObject) -> None:
-    name, stream = data.draw(st.sampled_from(streams("/chat/completions")))
-    names = {c.name for c in read(stream)[1].calls}
-    refused = data.draw(st.sets(st.sampled_from(sorted(names)))) if names else set()
-    whole = read(stream, Judge(refused))
-    reader = ChatStream(Judge(refused))
-    assert streamed(reader, cut(stream, data.draw(cut_positions))) == whole[0], name
-    left = {(c.id, c.name) for c in whole[1].calls if c.name not in refused}
-    made = {
-        (c["id"], c["function"]["name"]) for d in _deltas(whole[0]) for c in d.get("tool_calls") or () if c.get("id")
-    }
-    assert made == left
-
-
-def _agrees(name: str, reply: Reply, parsed: list[Any]) -> None:
-    text: dict[int, str] = {}
-    calls: dict[Any, list[str]] = {}
-    finish = None
-    for one in parsed:
-        for choice in one.choices or ():
-            finish = choice.finish_reason or finish
-            content = choice.delta.content if choice.delta else None
-            if isinstance(content, str):
-                text[choice.index] = text.get(choice.index, "") + content
-            for made in (choice.delta.tool_calls if choice.delta else None) or ():
-                key = made.index if made.index is not None else made.id
-                known = calls.setdefault((choice.index, key), ["", ""])
-                known[0] = known[0] or made.function.name
-                known[1] += made.function.arguments or ""
-    assert reply.text == "\n".join(t for t in text.values() if t), name
-    assert [[c.name, c.arguments] for c in reply.calls] == list(calls.values()), name
-    assert reply.finish == {"stop": "end", "tool_calls": "tool_call", "length": "length", None: None}[finish], name
-    usage = next((one.usage for one in reversed(parsed) if one.usage), None)
-    if usage is not None:
-        assert reply.usage is not None and reply.usage.output_tokens == usage.completion_tokens, name
 
 
 def _deltas(stream: bytes) -> list[dict[str, Any]]:
