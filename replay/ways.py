@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from replay.task import Task
 from replay.transcript import LOOP_WIRES
-from trajectory.runs import Mode
+from trajectory.runs import Candidate, Mode
 
 WITHOUT_PRODUCTION: frozenset[Mode] = frozenset({"stepwise", "offline"})
 """Here the recorded run is what is compared with, step by step, and no candidate beside the others."""
+TAPE = Candidate(name="tape", upstream="tape", model="recorded answers")
+"""What stands for the candidate of an offline replay: what is tried there is the agent's own code."""
 IN_CAGE: frozenset[Mode] = frozenset({"agent", "offline"})
 
 

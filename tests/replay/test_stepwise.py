@@ -137,7 +137,7 @@ async def test_the_candidate_sees_the_pseudonyms_of_the_recording(tmp_path: Path
         address = messages[0]["content"].split()[-1]
         return calls(("c1", "mail", json.dumps({"to": address})))
 
-    redaction = {"policies": {"redaction": {"known_values": {"NAME": ["ada@example.org"]}}}}
+    redaction = {"policies": {"redaction": {"types": [], "known_values": {"NAME": ["ada@example.org"]}}}}
     async with replaying(tmp_path, {"prod-1": writes, "good-1": writes}, **redaction) as at:
         answer = await at.ask("prod", [user("write to ada@example.org")])
         call = answer["choices"][0]["message"]["tool_calls"][0]["function"]

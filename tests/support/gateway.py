@@ -42,11 +42,11 @@ class KeptStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.attempts: list[Attempt] = []
+        self.kept: list[Attempt] = []
 
     def append(self, attempts: Any) -> None:
         attempts = list(attempts)
-        self.attempts += attempts
+        self.kept += attempts
         super().append(attempts)
 
 
@@ -59,7 +59,7 @@ async def serve(folder: Path, **settings: Any) -> AsyncIterator[Served]:
     store = KeptStore()
     loaded = Loaded(settings=made, constraints=made.constraints, folder=folder)  # type: ignore[arg-type]
     async with open_doors(loaded, store=store) as doors:
-        yield Served(doors, store, store.attempts)
+        yield Served(doors, store, store.kept)
 
 
 def joined(body: Any) -> bytes:
