@@ -8,6 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +17,18 @@ from replay.checks import Finished, last_said, run_checks
 from replay.fingerprint import changed_parts
 from replay.house import House
 from replay.loop import MAX_STEPS, ClosedLoop, Pause
+from replay.model_tape import ModelTape, recordings_of
+from replay.packages import Place as PackagePlace
+from replay.packages import TooManyFoldersError, installed, list_packages, roots_of
 from replay.stepwise import Teacher, contexts_of
+from replay.swap.street import swap_street
 from replay.task import Task
+from replay.turns.choose import TURNS
 from replay.world.contract import Snapshot, World
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
 from trajectory.errors import CageError, IroncageError, StoreError
 from trajectory.ids import new_id, trajectory_id
-from trajectory.runs import Candidate, Certificate, CheckResult, Limits, Mode, Run, Served
+from trajectory.runs import Candidate, Certificate, CheckResult, Limits, Loss, Mode, Package, Run, Served
 from trajectory.trajectory import Launch, Step, Trajectory
 
 Workspace = Literal["shared", "copy"]
@@ -76,7 +82,10 @@ class _Ran:
     stdout: str = ""
     stdout_truncated: bool = False
     served: tuple[Served, ...] = ()
+    packages: tuple[Package, ...] | None = None
     teacher: Teacher | None = None
+    tape: ModelTape | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 async def run_trial(slot: Slot, conditions: Conditions) -> Run:
@@ -93,12 +102,10 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
             place = await asyncio.to_thread(_work_place, slot.task, conditions.workspace, Path(private))
             ran, trajectory = await _in_session(slot, session, place, conditions)
             finished = _finished(slot, ran, trajectory, place)
-            # what a stepwise run leaves behind is no work that could be judged as a whole
-            env, cage = conditions.env, conditions.cage
-            checks = () if slot.mode == "stepwise" else await run_checks(finished, cage, env)
+            checks = await _checks(slot, ran, finished, conditions)
         kept = await _masked(conditions.house, session, finished, checks)
-        steps = ran.teacher.results(trajectory) if ran.teacher is not None else ()
-        return run(trajectory.id if trajectory else session, status="finished", served=ran.served, steps=steps, **kept)
+        results = {"served": ran.served, "packages": ran.packages, "losses": ran.losses, **_results(ran, trajectory), **kept}
+        return run(trajectory.id if trajectory else session, status="finished", **results)
     except StoreError:
         raise  # nothing can be kept any more, this run included
     except Exception as error:  # the shell around one run: whatever broke, the bake-off goes on and shows it
@@ -125,6 +132,21 @@ def broken(conditions: Conditions, error: str) -> dict[str, Any]:
     """What a run says that the harness got wrong: it asked for limits, and nothing shows that they held."""
     none = Certificate(grade="none", asked=conditions.limits, applied=Limits())
     return {"status": "harness_error", "certificate": none, "error": error}
+
+
+async def _checks(slot: Slot, ran: _Ran, finished: Finished, conditions: Conditions) -> tuple[CheckResult, ...]:
+    """What a stepwise run leaves behind is no work that could be judged as a whole."""
+    if slot.mode == "stepwise":
+        return ()
+    of_task = await run_checks(finished, conditions.cage, conditions.env)
+    return of_task if ran.tape is None else (ran.tape.check(), *of_task)
+
+
+def _results(ran: _Ran, trajectory: Trajectory | None) -> dict[str, Any]:
+    """CageError where a stepwise run cannot be told from its record."""
+    if ran.teacher is not None:
+        return {"steps": ran.teacher.results(trajectory)}
+    return {"model_answers": dict(ran.tape.answered)} if ran.tape is not None else {}
 
 
 async def _masked(house: House, session: str, finished: Finished, checks: tuple[CheckResult, ...]) -> dict[str, object]:
@@ -172,7 +194,14 @@ async def _in_session(
 ) -> tuple[_Ran, Trajectory | None]:
     house = conditions.house
     stop = StopRequest()
-    house.open_session(session, slot.candidate, task=slot.task.id, seed=slot.seed, budget_spent=stop.stop)
+    tape: ModelTape | None = None
+    if slot.mode == "offline":
+        recordings = await asyncio.to_thread(recordings_of, house.store, slot.task)
+        tape = ModelTape(recordings, partial(stop.stop, "tape_miss"))
+    candidate = slot.candidate if tape is None else None
+    swap = None if candidate is None else swap_street(candidate, house, slot.seed)
+    street = swap if tape is None else tape
+    house.open_session(session, candidate, task=slot.task.id, seed=slot.seed, budget_spent=stop.stop, street=street)
     try:
         changed = changed_parts(conditions.parts, dict(house.conditions()))
         if changed:
@@ -197,7 +226,8 @@ async def _in_session(
         root = trajectory_id(session, None)
         await asyncio.to_thread(house.store.launched, root, launch, task=slot.task.id, source="replay")
     trajectory = await asyncio.to_thread(_recorded, house, session)
-    return replace(ran, certificate=certificate), trajectory
+    losses = () if swap is None else swap.losses
+    return replace(ran, certificate=certificate, tape=tape, losses=losses), trajectory
 
 
 def _with_proxy_limits(certificate: Certificate, applied: Limits) -> Certificate:
@@ -224,8 +254,20 @@ async def _run_agent(slot: Slot, session: str, stop: StopRequest, place: _Place,
         "IRONCAGE_SEED": str(slot.seed),
     }
     spec = CageSpec(slot.task.launch.command, place.cwd, env, conditions.limits, stop=stop)
+    roots = roots_of(slot.task.launch.command, place.cwd, env, place.scratch)
+    before = await asyncio.to_thread(_packages, roots)
     result = await conditions.cage.run(spec)
-    return _Ran(result.certificate, stdout=result.stdout, stdout_truncated=result.stdout_truncated)
+    after = await asyncio.to_thread(_packages, roots) if before is not None else None
+    packages = None if before is None or after is None else installed(before, after)
+    return _Ran(result.certificate, stdout=result.stdout, stdout_truncated=result.stdout_truncated, packages=packages)
+
+
+def _packages(roots: Sequence[Path]) -> frozenset[PackagePlace] | None:
+    """None where there is too much to look at, which a report shows as unknown."""
+    try:
+        return list_packages(roots)
+    except TooManyFoldersError:
+        return None
 
 
 async def _run_loop(slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> _Ran:
@@ -243,10 +285,12 @@ async def _loop_in(world: World, slot: Slot, session: str, stop: StopRequest, co
     task = slot.task
     assert task.request is not None
 
-    async def ask(body: bytes) -> tuple[int, bytes]:
-        return await conditions.house.ask(session, task.upstream, task.path, body)
+    turns = TURNS[task.wire]
 
-    loop = ClosedLoop(ask, task.request, world, max_steps=conditions.max_steps, pause=conditions.pause)
+    async def ask(body: bytes) -> tuple[int, bytes]:
+        return await conditions.house.ask(session, task.upstream, turns.path(task.path), body)
+
+    loop = ClosedLoop(ask, task.request, world, turns, max_steps=conditions.max_steps, pause=conditions.pause)
     took_s = await _until_stopped(loop.run(), stop, conditions.limits.wall_s, conditions.clock)
     notes = ["closed loop of the engine: there is no agent process whose memory or CPU time could be limited"]
     notes.append(f"the loop ended: {loop.ended}" + (f", {loop.evidence}" if loop.evidence else ""))

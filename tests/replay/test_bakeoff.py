@@ -381,3 +381,15 @@ async def test_defect_of_a_simulator_is_a_harness_error_and_never_a_score(tmp_pa
     await bake(plan(loop_task(store), candidates=(GOOD,), world=("tests.support.broken_world:Broken",)), house)
     run = by_candidate(house)["good"]
     assert (run.status, "the world has a defect" in run.error) == ("harness_error", True)
+
+
+async def test_what_an_agent_installs_is_kept_with_its_run(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib; info = pathlib.Path('lib/extra-2.0.dist-info'); info.mkdir(parents=True);"
+        "(info / 'METADATA').write_text('Name: extra\\nVersion: 2.0\\n')"
+    )
+    house = ScriptedHouse(MemoryStore())
+    await bake(plan(agent_task(program, cwd=str(tmp_path)), workspace="copy"), house)
+    for run in house.store.runs("b1"):
+        assert run.packages is not None
+        assert [(one.name, one.version, one.ecosystem) for one in run.packages] == [("extra", "2.0", "python")]
