@@ -12,6 +12,7 @@ from ironcage.assembly import Doors
 from ironcage.reach import agent_environment, ca_folder
 from proxy.masking import mask_plain
 from proxy.operation import Swap
+from proxy.settings import Upstream
 from proxy.street import Street
 from proxy.upstream import Patience
 from replay.house import BudgetSpent
@@ -49,7 +50,7 @@ class BakeoffHouse:
     def open_session(
         self,
         session: str,
-        candidate: Candidate,
+        candidate: Candidate | None,
         *,
         task: str,
         seed: int,
@@ -57,21 +58,30 @@ class BakeoffHouse:
         street: Street | None = None,
     ) -> None:
         hall = self._doors.hall
-        upstream = hall.upstream(candidate.upstream)
-        if upstream is None or upstream.kind != "model":
-            known = ", ".join(n for n, u in self._doors.loaded.settings.upstreams.items() if u.kind == "model")
-            raise OperatorError(
-                f"candidate {candidate.name}: there is no model upstream {candidate.upstream!r}",
-                hint=f"configured are: {known or 'none'}",
-            )
-        parameters = {"seed": seed, **candidate.parameters}
-        hall.swaps[session] = Swap(candidate.upstream, upstream.host, candidate.model, parameters)
+        if candidate is not None:
+            hall.swaps[session] = self._swap(candidate, seed)
         if street is not None:
             hall.streets[session] = street
         hall.closed.discard(session)
         hall.watchers[session] = _watcher(budget_spent)
         hall.memories.get(session, session, task, None)
         self.store.launched(session, Launch((), ""), task=task, source="replay")
+
+    def base_path(self, upstream: str) -> str:
+        return self._model_upstream(upstream).path
+
+    def _swap(self, candidate: Candidate, seed: int) -> Swap:
+        upstream = self._model_upstream(candidate.upstream)
+        # those of a candidate that names its wire are set in its own format, behind the gateway
+        parameters = {"seed": seed, **candidate.parameters} if candidate.wire is None else {}
+        return Swap(candidate.upstream, upstream.host, candidate.model, parameters)
+
+    def _model_upstream(self, name: str) -> Upstream:
+        upstream = self._doors.hall.upstream(name)
+        if upstream is None or upstream.kind != "model":
+            known = ", ".join(n for n, u in self._doors.loaded.settings.upstreams.items() if u.kind == "model")
+            raise OperatorError(f"there is no model upstream {name!r}", hint=f"configured are: {known or 'none'}")
+        return upstream
 
     async def close_session(self, session: str) -> None:
         hall = self._doors.hall

@@ -12,14 +12,16 @@ from functools import partial
 
 from replay.cage.contract import Cage
 from replay.executors.contract import Executor, Job
-from replay.fingerprint import fingerprint_of, fingerprint_parts, require_equal
+from replay.fingerprint import digest_of, fingerprint_of, fingerprint_parts, require_equal
 from replay.house import House
 from replay.loop import MAX_STEPS, Pause
+from replay.model_tape import recordings_digest
 from replay.production import production_candidate, production_run, production_run_id, recorded_runs
+from replay.swap.street import check_swap
 from replay.task import Task
 from replay.trial import Conditions, Slot, Workspace
 from replay.trials import CagedTrials
-from replay.ways import IN_CAGE, WITHOUT_PRODUCTION, in_mode, mode_of, obstacle
+from replay.ways import IN_CAGE, TAPE, WITHOUT_PRODUCTION, in_mode, mode_of, obstacle
 from replay.world.contract import Snapshot
 from replay.world.declared import declared_kinds, open_worlds, read_worlds
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
@@ -84,10 +86,17 @@ def check_plan(plan: Plan) -> None:
 
 def _checked(plan: Plan) -> Plan:
     """The plan with its tasks as its mode runs them; the same again for one that is. Raises OperatorError."""
+    if plan.mode == "offline":
+        if plan.candidates not in ((), (TAPE,)):
+            hint = "leave the candidates out: the recorded answers stand in their place"
+            raise OperatorError("an offline replay asks no model", hint=hint)
+        plan = replace(plan, candidates=(TAPE,))
     check_plan(plan)
     for task in plan.tasks:
         if (why := obstacle(task, plan.mode)) is not None:
             raise OperatorError(why.what, hint=why.hint)
+    for candidate in plan.candidates:
+        check_swap(candidate, {task.id: task.wire for task in plan.tasks})
     tasks = tuple(in_mode(task, plan.mode) for task in plan.tasks)
     return replace(plan, tasks=tasks, reference=None if plan.mode in WITHOUT_PRODUCTION else plan.reference)
 
@@ -163,6 +172,9 @@ async def begin(
     looped = [task for task in plan.tasks if mode_of(task, plan.mode) == "closed_loop"]
     worlds = await asyncio.to_thread(open_worlds, plan.world, store, looped, before_s=created_at)
     parts = plan_parts(plan, house, worlds)
+    if plan.mode == "offline":
+        answers = {task.id: await asyncio.to_thread(recordings_digest, store, task) for task in plan.tasks}
+        parts["model_answers"] = digest_of(answers)
     bakeoff = _header(plan, parts, created_at)
     if before is not None:
         require_equal(plan.id, before.fingerprint_parts, parts)

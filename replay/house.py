@@ -35,7 +35,7 @@ class House(Protocol):
     def open_session(
         self,
         session: str,
-        candidate: Candidate,
+        candidate: Candidate | None,
         *,
         task: str,
         seed: int,
@@ -43,9 +43,15 @@ class House(Protocol):
         street: Street | None = None,
     ) -> None:
         """From now on all model calls of `session` go to `candidate.upstream` with `candidate.model` and its
-        parameters set, whatever the agent asks for, under the same policies as ever; with a `street`, that answers
-        them in place of the upstream. What is recorded of it belongs to `task` and has source "replay".
+        parameters set, whatever the agent asks for, under the same policies as ever; without a candidate they stay as
+        the agent made them. A `street` answers them in place of the upstream. What is recorded of it belongs to `task`
+        and has source "replay". Parameters of a candidate that names its wire are its street's to set.
         OperatorError if the candidate's upstream is not configured.
+        """
+
+    def base_path(self, upstream: str) -> str:
+        """The path of an upstream's base URL, which all its requests share; empty where it has none. OperatorError if
+        the upstream is not configured.
         """
 
     async def close_session(self, session: str) -> None:

@@ -104,7 +104,13 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
             finished = _finished(slot, ran, trajectory, place)
             checks = await _checks(slot, ran, finished, conditions)
         kept = await _masked(conditions.house, session, finished, checks)
-        results = {"served": ran.served, "packages": ran.packages, "losses": ran.losses, **_results(ran, trajectory), **kept}
+        results = {
+            "served": ran.served,
+            "packages": ran.packages,
+            "losses": ran.losses,
+            **_results(ran, trajectory),
+            **kept,
+        }
         return run(trajectory.id if trajectory else session, status="finished", **results)
     except StoreError:
         raise  # nothing can be kept any more, this run included

@@ -6,6 +6,7 @@ from proxy.arrivals import Headers
 from proxy.effects import Forward
 from proxy.street import Answer, SendOn
 from proxy.wire.format import Rendered
+from replay.house import House
 from replay.swap.dialects import DIALECTS
 from replay.swap.session import SwapSession
 from trajectory.errors import OperatorError
@@ -56,6 +57,13 @@ class _Written:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def swap_street(candidate: Candidate, house: House, seed: int) -> SwapStreet | None:
+    """None for a candidate that speaks each task's own format. OperatorError if its upstream is not configured."""
+    if candidate.wire is None:
+        return None
+    return SwapStreet(candidate, base_path=house.base_path(candidate.upstream), seed=seed)
 
 
 def check_swap(candidate: Candidate, wires: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from replay.loop import ClosedLoop
+from replay.turns.openai_chat import ChatTurns
 from replay.world.tape import Recording, Tape
 from tests.support.recordings import Message, calls, said, user
 
@@ -30,7 +31,7 @@ async def run(model: Model, tape: Tape = TAPE, max_steps: int = 5, **request: An
         pauses.append(seconds)
 
     body = json.dumps({"model": "m", "messages": [user("where?")], **request})
-    loop = ClosedLoop(model.ask, body, tape.reader(), max_steps=max_steps, pause=pause)
+    loop = ClosedLoop(model.ask, body, tape.reader(), ChatTurns(), max_steps=max_steps, pause=pause)
     await loop.run()
     return loop, pauses
 

@@ -128,17 +128,21 @@ class ScriptedHouse:
     def open_session(
         self,
         session: str,
-        candidate: Candidate,
+        candidate: Candidate | None,
         *,
         task: str,
         seed: int,
         budget_spent: BudgetSpent,
         street: Street | None = None,
     ) -> None:
+        assert candidate is not None
         if candidate.upstream == "nowhere":
             raise OperatorError("there is no upstream 'nowhere'")
         self.open[session] = (candidate, task, budget_spent)
         self.seen.append((candidate.name, task))
+
+    def base_path(self, upstream: str) -> str:
+        return ""
 
     async def close_session(self, session: str) -> None:
         candidate, task, _ = self.open[session]
