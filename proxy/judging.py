@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from policies.engine import Engine
-from policies.quoting import listed
-from policies.verdict import DropTools, Refuse, Verdict
+from policies.quoting import listed, shown
+from policies.redaction.restore import json_escape, restore
+from policies.verdict import AwaitArguments, DropTools, Refuse, Verdict
 from proxy.operation import Operation
+from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup
 from trajectory.errors import ClientError
 from trajectory.events import BytesMoved, CallProposed
@@ -41,10 +44,29 @@ class Judging:
         """On the bytes that are about to go to the agent."""
         return _refusal(self.engine.judge(BytesMoved(self.operation.memory.id, self._host, received=size)))
 
-    def call(self, name: str, call_id: str) -> Refuse | None:
-        refused = _refusal(self.engine.judge(CallProposed(self.operation.memory.id, name, call_id)))
-        if refused is not None:
-            self.note("refuse", refused.rule, refused.code, refused.message, refused.subject or name)
+    @property
+    def reads_arguments(self) -> bool:
+        return self.engine.reads_arguments
+
+    def awaits_arguments(self, name: str) -> bool:
+        return isinstance(self.engine.judge(CallProposed(self.operation.memory.id, name)), AwaitArguments)
+
+    def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
+        """Arguments are judged as the agent will get them, values in place of pseudonyms."""
+        known = arguments if isinstance(arguments, str) else None
+        if known is not None and self.lookup is not None:
+            known = restore(known, self.lookup, partial(json_escape, levels=1))
+        verdict = self.engine.judge(CallProposed(self.operation.memory.id, name, call_id, known))
+        if isinstance(verdict, AwaitArguments):  # nobody held the call back until its arguments were there
+            return self.doubted(name, "its arguments were not there when it was judged")
+        return self._noted(name, verdict) if isinstance(verdict, Refuse) else None
+
+    def doubted(self, name: str, why: str) -> Refuse:
+        message = f'The call of the tool "{shown(name)}" was refused by its arguments: {why}.'
+        return self._noted(name, Refuse("tool_arguments_refused", "tool_arguments", message, shown(name)))
+
+    def _noted(self, name: str, refused: Refuse) -> Refuse:
+        self.note("refuse", refused.rule, refused.code, refused.message, refused.subject or name)
         return refused
 
     def offered(self, tools: Sequence[tuple[str, ...]]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from policies.redaction.pseudonyms import Vault
+from proxy.two_views import TwoViews
 from proxy.wire.layout import Layout
 from trajectory.conversation import Message, Reply
 
@@ -43,6 +44,7 @@ class TrajectoryMemory:
     unanswered: bool = False
     """The attempt at `layout` is over and did not succeed: it failed, was refused, or was given up."""
     held_bytes: int = 0
+    views: TwoViews = field(default_factory=TwoViews)
     operations: OrderedDict[str, tuple[str, int, bool]] = field(default_factory=OrderedDict)
     """Body digest -> (operation, attempts so far, last one did not succeed), for the most recent bodies."""
 

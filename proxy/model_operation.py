@@ -31,9 +31,11 @@ from proxy.wire.format import (
     StreamReader,
     StreamsAs,
     StreamStep,
+    TurnCalls,
     Wire,
     is_signed,
 )
+from proxy.wire.holding import stream_reader
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.spans import Texts
 from proxy.wire.stream_texts import texts_of_stream
@@ -66,6 +68,8 @@ class ModelOperation:
     _fresh: list[Section] = field(default_factory=list)
     _edited: bool = False
     _is_read: bool = True
+    _put_back: int = 0
+    _turn: TurnCalls = ()
     _reader: StreamReader | None = None
     _reply: Reply | None = None
     _upstream: list[bytes] = field(default_factory=list)
@@ -84,8 +88,11 @@ class ModelOperation:
         self.digest = layout.digest(self.route.upstream, masked_keys(self.route.path))
         if not self.named_session:
             self.memory = self._correlated(layout, known)
-        if self.redactor is not None and known is not self.memory:
-            self._reissue(layout, self.redactor)
+        if known is not self.memory:
+            layout = self._own(layout, request.body)
+            if self.redactor is not None:
+                self._reissue(layout, self.redactor)
+        self._put_back = self.memory.views.put_back(self.wire, layout)
         if self.swap is not None:
             self.wire.set_model(layout, self.swap.model, self.swap.parameters)
             self._edited = True
@@ -158,7 +165,7 @@ class ModelOperation:
         if kind != "text/event-stream" and not self._streams_as(kind):
             return True
         if self._is_read:
-            self._reader = self.wire.stream(judge)
+            self._reader = stream_reader(self.wire.stream, judge)
         return False
 
     def whole(self, body: bytes, judge: ReplyJudge) -> bytes:
@@ -170,6 +177,7 @@ class ModelOperation:
         self._reply_texts = read.texts
         self._restored = read.restored
         self._client_reply = read.client_reply
+        self._turn = read.turn
         if read.client is not body:
             self._client = [read.client]
         return read.client
@@ -235,6 +243,8 @@ class ModelOperation:
         restored = self._reader.restored if self._reader is not None else self._restored
         if restored:
             extra["restored"] = str(restored)
+        if self._put_back:
+            extra["put_back"] = str(self._put_back)
         return extra
 
     def settled(self, *, delivered: bool) -> None:
@@ -243,6 +253,9 @@ class ModelOperation:
         if reply is not None and shown is not None:
             reply = replace(shown, id=reply.id)
         self.memories.answered(self.memory, self._layout, reply)
+        if self._layout is not None and reply is not None:
+            turn = self._reader.turn() if self._reader is not None and self._reader.refused else self._turn
+            self.memory.views.answered(self.wire, self._layout, reply.id, turn)
         if self._layout is not None and reply is not None:
             self.memories.linked(self.memory, self.wire.links(self._layout))
 
@@ -286,6 +299,14 @@ class ModelOperation:
             return found
         self.matched_by = "new"
         return self.memories.get(self.memory.id, self.memory.session, self.memory.task, self.memory.agent)
+
+    def _own(self, layout: Layout, body: bytes) -> Layout:
+        """`layout`, without what was put back into it for another trajectory."""
+        if not any(placed.section.is_tied for placed in layout.items):
+            return layout
+        layout = read_layout(body, self.wire.list_key, self.memory.layout)
+        self._asked = self.wire.read_request(layout, self.route.path)
+        return layout
 
     def _reissue(self, layout: Layout, redactor: Redactor) -> None:
         """Sections taken over from another trajectory bring pseudonyms that this one must be able to restore."""

@@ -12,7 +12,8 @@ from proxy.wire.anthropic_messages_reply import read_reply
 from proxy.wire.anthropic_messages_stream import MessagesStream
 from proxy.wire.anthropic_messages_tools import drop, offered
 from proxy.wire.anthropic_messages_types import Block, joined
-from proxy.wire.format import Asked, Rendered, ReplyJudge, ReplyRead
+from proxy.wire.anthropic_messages_views import put_back
+from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.sse import event
 from trajectory.conversation import Message, Part, Role, Text, ToolResult
@@ -72,6 +73,12 @@ class AnthropicMessages:
 
     def read_message(self, section: Section) -> Message:
         return _read_message(section.raw)
+
+    def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
+        return put_back(layout, at, turn) if at is not None else None
+
+    def held_turn(self, layout: Layout) -> HeldTurn | None:
+        return None
 
     def links(self, layout: Layout) -> list[str]:
         diagnostics = layout.value("diagnostics")

@@ -6,7 +6,9 @@ from functools import partial
 
 from policies.redaction.restore import Restorer, json_escape
 from proxy.wire.anthropic_messages_types import Block, Delta
-from proxy.wire.format import Lookup
+from proxy.wire.anthropic_messages_views import raw_call
+from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.format import Lookup, TurnCall
 from trajectory.conversation import Opaque, Part, Text, ToolCall
 
 
@@ -23,12 +25,16 @@ class StreamedBlock:
         self._said: list[str] = []
         self._shown: list[str] = []
         self._shown_input: str | None = None
+        self._begun = b""
+        self.arguments = ArrivingArguments()
         if self._is_text and isinstance(raw.text, str) and raw.text:
             self._said.append(raw.text)
             self._shown.append(raw.text)
 
-    def refuse(self, notice: str) -> None:
+    def refuse(self, notice: str, begun: bytes) -> None:
+        """`begun` is the call as the upstream's event has it."""
         self.is_refused = True
+        self._begun = begun
         self._restorer = None
         self._shown = [notice]
 
@@ -49,7 +55,10 @@ class StreamedBlock:
         text = self._text_of(delta)
         if not text:
             return None
-        self._said.append(text)
+        if self.is_call:
+            self.arguments.add(text)
+        else:
+            self._said.append(text)
         if self.is_refused:
             return None
         out = text if self._restorer is None else self._restorer.feed(text)
@@ -66,8 +75,20 @@ class StreamedBlock:
             return {"type": "text_delta", "text": held}
         return {"type": "input_json_delta", "partial_json": held}
 
+    def close(self) -> None:
+        """Nothing more will come of it. Arguments may stand in its beginning, or come in pieces, or both."""
+        begun = bytes(self._raw.input).decode()
+        if self.is_call and (begun.strip("{} \t\r\n") or not self.arguments.text):
+            self.arguments.told_again(begun)
+        self.arguments.close()
+
+    def turn_call(self) -> TurnCall:
+        notice = "".join(self._shown) if self.is_refused else None
+        raw = raw_call(self._begun, self.arguments.text) if self.is_refused else b""
+        return TurnCall(self._raw.call_id, self._raw.call_name(), notice, raw)
+
     def part(self) -> Part:
-        return self._part(self._said, None)
+        return self._part([self.arguments.text] if self.is_call else self._said, None)
 
     def shown_part(self) -> Part:
         return Text("".join(self._shown)) if self.is_refused else self._part(self._shown, self._shown_input)

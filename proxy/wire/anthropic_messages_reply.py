@@ -9,8 +9,9 @@ import msgspec
 from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.anthropic_messages_types import Block, MessageHead, finish_of, text_block
-from proxy.wire.format import Lookup, ReplyJudge, ReplyRead
+from proxy.wire.format import Lookup, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.spans import Edit, apply_edits, elements, members, read_json, string_leaves
+from trajectory.conversation import ToolCall
 from trajectory.errors import FormatError
 
 _head = msgspec.json.Decoder(MessageHead)
@@ -29,18 +30,32 @@ def read_reply(body: bytes, judge: ReplyJudge) -> ReplyRead:
     refused = {
         index: verdict
         for index, block in enumerate(blocks)
-        if block.is_call and (verdict := judge.call(block.call_name(), block.call_id)) is not None
+        if isinstance(call := block.part(), ToolCall)
+        and (verdict := judge.call(call.name, call.id, call.arguments)) is not None
     }
     restorer = _Restored(judge.lookup) if judge.lookup is not None and b"PII_" in body else None
     if not refused and restorer is None:
         return read
     client = apply_edits(body, _edits(body, message, refused, restorer))
     read.refused = tuple(refused.values())
+    read.turn = _turn(body, blocks, refused) if refused else ()
     read.restored = restorer.count if restorer is not None else 0
     if client != body:
         read.client = client
         read.client_reply = _decoded(client).reply()
     return read
+
+
+def _turn(body: bytes, blocks: list[Block], refused: dict[int, Refuse]) -> TurnCalls:
+    content = members(body)["content"]
+    spans = elements(body, content.start, content.end)
+    return tuple(
+        TurnCall(b.call_id, b.call_name(), refused[i].message, body[slice(*spans[i])])
+        if i in refused
+        else TurnCall(b.call_id, b.call_name())
+        for i, b in enumerate(blocks)
+        if b.is_call
+    )
 
 
 def _decoded(body: bytes) -> MessageHead:

@@ -18,7 +18,7 @@ from policies.verdict import Refuse
 from proxy.wire.anthropic_messages_block import StreamedBlock
 from proxy.wire.anthropic_messages_reply import citation_edits, restored
 from proxy.wire.anthropic_messages_types import AnyEvent, Event, finish_of, reply_of, text_block, usage_of
-from proxy.wire.format import ReplyJudge, StreamStep
+from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.spans import Edit, apply_edits, escaped, read_json, span_at
 from proxy.wire.sse import Framer, event, name_and_data, with_data
 from trajectory.conversation import Finish, Part, Reply
@@ -79,6 +79,9 @@ class MessagesStream:
     def client_reply(self) -> Reply:
         return self._reply([block.shown_part() for block in self._blocks], self._shown_finish)
 
+    def turn(self) -> TurnCalls:
+        return tuple(block.turn_call() for block in self._blocks if block.is_call)
+
     def _reply(self, parts: list[Part], finish: Finish | None) -> Reply:
         finish = "error" if self.failed else finish
         return reply_of(parts, finish, usage_of(self._usage or None), self._model, self._id)
@@ -105,7 +108,7 @@ class MessagesStream:
                 out = self._start(frame, data, one)
             case "content_block_stop":
                 block = self._open.get(_index(one))
-                out = self._held(block) + frame if block is not None else frame
+                out = self._closed(block) + frame if block is not None else frame
             case "message_start":
                 self._begun(one)
             case "message_delta":
@@ -136,14 +139,15 @@ class MessagesStream:
         before = self._flushed() if index in self._open else b""
         self._open[index] = block
         self._blocks.append(block)
-        verdict = self._judge.call(raw.call_name(), raw.call_id) if raw.is_call else None
+        verdict = self._judge.call(raw.call_name(), raw.call_id, block.arguments) if raw.is_call else None
         if verdict is not None:
             return before + self._refused(frame, data, block, verdict)
         return before + self._edited(frame, data, self._start_edits(data, block))
 
     def _refused(self, frame: bytes, data: bytes, block: StreamedBlock, verdict: Refuse) -> bytes:
         self.refused.append(verdict)
-        block.refuse(verdict.message)
+        at = span_at(data, ["content_block"])
+        block.refuse(verdict.message, data[at.start : at.end] if at is not None else b"")
         # text that is there from the start is read by no one who shows text as it comes
         start = self._edited(frame, data, [_replaced(data, ["content_block"], text_block(""))])
         return start + self._own(block.index, {"type": "text_delta", "text": verdict.message})
@@ -210,10 +214,11 @@ class MessagesStream:
         return value
 
     def _flushed(self) -> bytes:
-        return b"".join(self._held(block) for block in self._open.values())
+        return b"".join(self._closed(block) for block in self._open.values())
 
-    def _held(self, block: StreamedBlock) -> bytes:
-        """What was held of a block, in an event of our own."""
+    def _closed(self, block: StreamedBlock) -> bytes:
+        """What was held of a block, in an event of our own: nothing more will come of it."""
+        block.close()
         delta = block.flush()
         return b"" if delta is None else self._own(block.index, delta)
 

@@ -61,7 +61,8 @@ def drop(layout: Layout, names: frozenset[str]) -> None:
     _drop_listed(layout, "mcp_servers", lambda server: any(n in names for n in _server_tools(server, tools)))
     # what the previous request brought was judged then, and is sent as it was then
     for index in range(layout.kept, len(layout.items)):
-        section = layout.items[index].section
+        placed = layout.items[index].section
+        section = Section.of(placed.sent) if placed.original is not None else placed  # what was put back stays
         edits = list(_mention_edits(section, names))
         if edits:
             layout.replace_item(index, apply_edits(section.raw, edits))

@@ -49,6 +49,11 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
+def is_call(kind: object) -> bool:
+    """Whether a block of this type is a call that the client is to run; of a type that is not known, too."""
+    return isinstance(kind, str) and kind.endswith("tool_use") and kind not in _PROVIDER_RUN
+
+
 class Block(msgspec.Struct):
     """A content block of a message, in a request or a reply."""
 
@@ -65,8 +70,7 @@ class Block(msgspec.Struct):
 
     @property
     def is_call(self) -> bool:
-        """A call that the client is to run; of a type of tool use that is not known, too."""
-        return isinstance(self.type, str) and self.type.endswith("tool_use") and self.type not in _PROVIDER_RUN
+        return is_call(self.type)
 
     def call_name(self) -> str:
         if not isinstance(self.name, str) or not self.name:

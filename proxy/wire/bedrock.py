@@ -18,7 +18,7 @@ import msgspec
 
 from proxy.wire.bedrock_reply import ConverseStream, check_restored, exception_frame, read_converse
 from proxy.wire.eventstream import CONTENT_TYPE, FrameReader, encoded
-from proxy.wire.format import Asked, Rendered, ReplyJudge, ReplyRead, StreamStep
+from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, StreamStep, TurnCalls
 from proxy.wire.layout import Layout, Section
 from proxy.wire.spans import read_json
 from trajectory.conversation import Message, Opaque, Part, Reply, Text, ToolCall, ToolDefinition, ToolResult
@@ -71,6 +71,12 @@ class BedrockConverse:
 
     def read_message(self, section: Section) -> Message:
         return _message(section.value())
+
+    def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
+        return None
+
+    def held_turn(self, layout: Layout) -> HeldTurn | None:
+        return None
 
     def links(self, layout: Layout) -> list[str]:
         new = (_message(item.section.value()) for item in layout.items[layout.kept :])
@@ -176,6 +182,9 @@ class InvokeStream:
 
     def client_reply(self) -> Reply:
         return self.reply()
+
+    def turn(self) -> TurnCalls:
+        return ()
 
 
 def _place(path: str) -> tuple[str, str]:

@@ -13,8 +13,9 @@ import msgspec
 
 from policies.redaction.restore import Restorer
 from policies.verdict import Refuse
+from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.eventstream import Frame, FrameReader, encoded
-from proxy.wire.format import RefusedReplyError, ReplyJudge, ReplyRead, StreamStep
+from proxy.wire.format import RefusedReplyError, ReplyJudge, ReplyRead, StreamStep, TurnCalls
 from proxy.wire.spans import Texts, json_text, read_json
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
 from trajectory.errors import FormatError
@@ -45,7 +46,7 @@ def read_converse(body: bytes, judge: ReplyJudge) -> ReplyRead:
         raise FormatError("'content' must be an array")
     calls = [call for block in blocks or () for call in _call(block)]
     for call in calls:
-        refused = judge.call(call.name, call.id)
+        refused = judge.call(call.name, call.id, call.arguments)
         if refused is not None:
             raise RefusedReplyError(refused)
     check_restored(texts, judge)
@@ -77,7 +78,7 @@ class ConverseStream:
         self._judge = judge
         self._frames = FrameReader()
         self._text: list[str] = []
-        self._blocks: dict[int, tuple[ToolCall, list[str]]] = {}
+        self._blocks: dict[int, tuple[ToolCall, ArrivingArguments]] = {}
         self._restorers: dict[int, Restorer] = {}
         self._tokens = 0
         self._finish: Finish | None = None
@@ -114,12 +115,15 @@ class ConverseStream:
 
     def reply(self) -> Reply:
         calls = tuple(
-            ToolCall(call.id, call.name, "".join(pieces)) for _, (call, pieces) in sorted(self._blocks.items())
+            ToolCall(call.id, call.name, arguments.text) for _, (call, arguments) in sorted(self._blocks.items())
         )
         return Reply("".join(self._text), calls, "error" if self.failed else self._finish, self._usage)
 
     def client_reply(self) -> Reply:
         return self.reply()
+
+    def turn(self) -> TurnCalls:
+        return ()
 
     def _read(self, frame: Frame) -> Refuse | None:
         if frame.is_exception:
@@ -135,12 +139,20 @@ class ConverseStream:
                 return self._start(place, _object(payload.get("start")))
             case "contentBlockDelta":
                 return self._delta(place, _object(payload.get("delta")))
+            case "contentBlockStop":
+                self._close(place)
             case "messageStop":
+                self._close(*self._blocks)
                 self._finish = _finish(payload.get("stopReason")) or "end"
             case "metadata":
                 self._usage = usage_of(payload.get("usage"))
                 self.ended = True
         return None
+
+    def _close(self, *places: int) -> None:
+        for place in places:
+            if place in self._blocks:
+                self._blocks[place][1].close()
 
     def _start(self, place: int, start: dict[str, Any]) -> Refuse | None:
         if "toolUse" not in start:
@@ -151,8 +163,9 @@ class ConverseStream:
     def _proposed(self, place: int, call: ToolCall) -> Refuse | None:
         if place in self._blocks:
             raise FormatError("a block of the stream begins twice")
-        self._blocks[place] = (call, [])
-        return self._judge.call(call.name, call.id)
+        arguments = ArrivingArguments()
+        self._blocks[place] = (call, arguments)
+        return self._judge.call(call.name, call.id, arguments)
 
     def _delta(self, place: int, delta: dict[str, Any]) -> Refuse | None:
         text = delta.get("text")
@@ -164,7 +177,7 @@ class ConverseStream:
                 if refused is not None:
                     return refused
             text = _object(delta["toolUse"]).get("input")
-            self._blocks[place][1].append(_text(text))
+            self._blocks[place][1].add(_text(text))
         return self._unrestored(place, _text(text))
 
     def _unrestored(self, place: int, piece: str) -> Refuse | None:
@@ -185,7 +198,7 @@ def usage_of(raw: object) -> Usage | None:
     read, written = _count(raw.get("cacheReadInputTokens")), _count(raw.get("cacheWriteInputTokens"))
     fresh = _count(raw.get("inputTokens"))
     total = None if fresh is None else fresh + (read or 0) + (written or 0)
-    return Usage(total, _count(raw.get("outputTokens")), cache_read_tokens=read)
+    return Usage(total, _count(raw.get("outputTokens")), cache_read_tokens=read, cache_write_tokens=written)
 
 
 def _call(block: object) -> list[ToolCall]:

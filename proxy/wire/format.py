@@ -9,6 +9,7 @@ from typing import Protocol, TypeGuard, runtime_checkable
 from msgspec import Struct
 
 from policies.verdict import Refuse
+from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.layout import Layout, Section
 from proxy.wire.spans import Texts
 from trajectory.conversation import Message, Reply, ToolDefinition
@@ -42,14 +43,41 @@ class Rendered:
 class ReplyJudge(Protocol):
     """What a reply reader asks while bytes pass it."""
 
-    def call(self, name: str, call_id: str) -> Refuse | None:
+    @property
+    def reads_arguments(self) -> bool:
+        """Whether any rule judges calls by their arguments."""
+
+    def awaits_arguments(self, name: str) -> bool:
+        """Whether a call of this tool can be judged only once its arguments are there."""
+
+    def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
         """The verdict on a proposed tool call, given once, when its name is known."""
+
+    def doubted(self, name: str, why: str) -> Refuse:
+        """The refusal of a call whose arguments cannot be told for sure."""
 
     def offered(self, tools: Sequence[tuple[str, ...]]) -> frozenset[str]:
         """Of tools that a reply offers, each by all its names: the first names of those that may not be called."""
 
     lookup: Lookup | None
     """Set if pseudonyms are to be restored; None if this session issued none."""
+
+
+class TurnCall(Struct, frozen=True):
+    """A call of an assistant turn of which client and upstream have different views.
+
+    `notice` is what the client got in place of the call, None where it got the call. `raw` is a refused call as the
+    upstream wrote it, in JSON as the format's requests have it; empty where the format has no way to put it back.
+    """
+
+    id: str
+    name: str
+    notice: str | None = None
+    raw: bytes = b""
+
+
+TurnCalls = tuple[TurnCall, ...]
+"""All calls of one assistant turn, in order."""
 
 
 @dataclass(slots=True)
@@ -66,6 +94,15 @@ class ReplyRead:
     client_reply: Reply | None = None
     refused: tuple[Refuse, ...] = ()
     restored: int = 0
+    turn: TurnCalls = ()
+    """Set where a call was refused."""
+
+
+class HeldTurn(Struct, frozen=True):
+    """`id` is that of a reply or, where `is_latest`, of a conversation, whose latest turn is meant."""
+
+    id: str
+    is_latest: bool = False
 
 
 class RefusedReplyError(FormatError):
@@ -119,6 +156,9 @@ class StreamReader(Protocol):
     def client_reply(self) -> Reply:
         """As the client understands it: values restored, refused calls as text."""
 
+    def turn(self) -> TurnCalls:
+        """Asked where a call was refused, once the reply is over."""
+
 
 @runtime_checkable
 class StreamsAs(Protocol):
@@ -165,6 +205,18 @@ class Wire(Protocol):
 
     def final_message(self, text: str, model: str, streamed: bool) -> Rendered:
         """A well-formed, successful reply whose text says that policy ended the run."""
+
+    def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
+        """Send the upstream's own view of a turn where the client's stands in the items from `at` on: each refused
+        call in the place of its notice, and the notice as its result behind them. All items from there on are new.
+
+        `at` is None where the server holds the turn, so that only results are sent, first of all items. Returns the
+        index of the first item behind the turn; None where the turn is not there just as the client got it: then
+        nothing is changed.
+        """
+
+    def held_turn(self, layout: Layout) -> HeldTurn | None:
+        """What the request goes on from, where the server holds the conversation."""
 
     def links(self, layout: Layout) -> list[str]:
         """Ids that the request's new part refers to: tool calls that it answers, replies that it continues. The

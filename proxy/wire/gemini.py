@@ -10,11 +10,12 @@ import json
 import re
 from urllib.parse import quote, unquote
 
-from proxy.wire.format import Asked, Rendered, ReplyJudge, ReplyRead
+from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.gemini_reply import Answer
 from proxy.wire.gemini_stream import GeminiStream
 from proxy.wire.gemini_tools import allowed_names, calling_config, forced_function, narrowed, without_members
 from proxy.wire.gemini_types import definitions_of, error_of, list_of, message_of
+from proxy.wire.gemini_views import put_back
 from proxy.wire.layout import Layout, Section
 from proxy.wire.spans import Edit, apply_edits, members, read_json
 from proxy.wire.spelling import Fields, fields_of, folded
@@ -56,6 +57,12 @@ class GeminiGenerate:
 
     def read_message(self, section: Section) -> Message:
         return section.read_as(GeminiGenerate.name, lambda one: message_of(one.value()))
+
+    def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
+        return put_back(layout, at, turn) if at is not None else None
+
+    def held_turn(self, layout: Layout) -> HeldTurn | None:
+        return None
 
     def links(self, layout: Layout) -> list[str]:
         messages = [self.read_message(item.section) for item in layout.items[layout.kept :]]
@@ -101,7 +108,13 @@ class GeminiGenerate:
         reply, shown = answer.reply(), answer.client_reply()
         client = apply_edits(body, change.edits) if change.edits else body
         return ReplyRead(
-            reply, client, read_json(body)[1], shown if change.edits else None, tuple(answer.refused), answer.restored
+            reply,
+            client,
+            read_json(body)[1],
+            shown if change.edits else None,
+            tuple(answer.refused),
+            answer.restored,
+            answer.turn() if answer.refused else (),
         )
 
     def stream(self, judge: ReplyJudge) -> GeminiStream:
@@ -131,7 +144,9 @@ class GeminiGenerate:
         first, rest = reader.feed(body), reader.end()
         client = first.send + first.last + rest.send + rest.last if reader.edited else body
         shown = reader.client_reply() if reader.edited else None
-        return ReplyRead(reader.reply(), client, read_json(body)[1], shown, tuple(reader.refused), reader.restored)
+        turn = reader.turn() if reader.refused else ()
+        texts = read_json(body)[1]
+        return ReplyRead(reader.reply(), client, texts, shown, tuple(reader.refused), reader.restored, turn)
 
 
 class GeminiGenerateArray(GeminiGenerate):

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from policies.redaction.restore import Restorer, json_escape, restore
+from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup
 from proxy.wire.gemini_types import list_of
 from proxy.wire.spans import Edit, Member, elements, escaped, members
@@ -50,17 +51,32 @@ class GeminiCall:
     id: str
     name: str
     refused: bool = False
+    notice: str | None = None
     arguments: str = "{}"
     shown: str = "{}"
     pieces: PartialArguments | None = None
     shown_pieces: PartialArguments = field(default_factory=PartialArguments)
     restorers: dict[str, Restorer] = field(default_factory=dict)
+    arriving: ArrivingArguments = field(default_factory=ArrivingArguments)
+    """Filled once they are whole: their pieces are no text."""
 
     def proposed(self) -> ToolCall:
         return ToolCall(self.id, self.name, self.arguments if self.pieces is None else self.pieces.text())
 
     def received(self) -> ToolCall:
         return ToolCall(self.id, self.name, self.shown if self.pieces is None else self.shown_pieces.text())
+
+    def raw_arguments(self, data: bytes, at: Member, call: Fields) -> str:
+        """The text of arguments that come whole, in the `functionCall` object at `at`."""
+        if call.get("args") is None:
+            return self.arguments
+        place = members(data, at.start, at.end)[call.key("args")]
+        return data[place.start : place.end].decode()
+
+    def close(self) -> None:
+        """No piece of it will come any more. Raises FormatError if it was judged, and has changed since."""
+        self.arriving.told_again(self.proposed().arguments)
+        self.arriving.close()
 
     def take(self, data: bytes, at: Member, call: Fields, lookup: Lookup | None) -> list[Edit]:
         """Read the `functionCall` object at `at`; the edits that restore values in it. A refused call needs none."""
@@ -70,6 +86,9 @@ class GeminiCall:
             edits += self._take_whole(data, found[call.key("args")], lookup)
         if call.get(_PARTIAL) is not None:
             edits += self._take_pieces(data, found[call.key(_PARTIAL)], call, lookup)
+        self.arriving.disputed = self.arriving.disputed or (self.pieces is not None and self.arguments != "{}")
+        if call.get("willcontinue") is not True:
+            self.close()
         if self.refused or call.get("willcontinue") is True:
             return edits
         held = self.flushed()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from proxy.wire.format import Asked, Rendered, ReplyJudge, ReplyRead
+from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.gemini_interactions_reply import Interaction
 from proxy.wire.gemini_interactions_stream import InteractionStream
 from proxy.wire.gemini_interactions_tools import choice_of, without_found_tools, without_tools
@@ -57,6 +57,12 @@ class GeminiInteractions:
 
     def read_message(self, section: Section) -> Message:
         return section.read_as(GeminiInteractions.name, lambda one: message_of(one.value()))
+
+    def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
+        return None
+
+    def held_turn(self, layout: Layout) -> HeldTurn | None:
+        return None
 
     def links(self, layout: Layout) -> list[str]:
         messages = [self.read_message(item.section) for item in layout.items[layout.kept :]]

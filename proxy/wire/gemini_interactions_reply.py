@@ -13,10 +13,12 @@ import msgspec
 
 from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
+from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import ReplyJudge
 from proxy.wire.gemini_interactions_types import CALL, finish_of, usage_of
 from proxy.wire.spans import Edit, Member, members, span_at
 from proxy.wire.spelling import Fields, fields_of
+from proxy.wire.verdicts import Verdicts
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
 from trajectory.errors import FormatError
 
@@ -29,12 +31,12 @@ class Interaction:
 
     def __init__(self, judge: ReplyJudge) -> None:
         self._judge = judge
-        self._verdicts: dict[tuple[str, str], Refuse | None] = {}
+        self._verdicts = Verdicts(judge)
         self.texts: list[str] = []
         self.shown: list[str] = []
         self.calls: list[ToolCall] = []
         self.shown_calls: list[ToolCall] = []
-        self.refused: list[Refuse] = []
+        self.refused: list[Refuse] = self._verdicts.refused
         self.restored = 0
         self._finish: Finish | None = None
         self._usage: Usage | None = None
@@ -54,16 +56,16 @@ class Interaction:
         """Calls were refused, and none is left."""
         return bool(self.refused) and not self.shown_calls
 
-    def verdict(self, name: str, call_id: str, place: int) -> Refuse | None:
-        """`place` is the call's place among all calls; it stands for the id where there is none."""
-        key = (call_id or f"#{place}", name)
-        if key not in self._verdicts:
-            if len(self._verdicts) >= _MAX_CALLS:
-                raise FormatError(f"more than {_MAX_CALLS} tool calls in one reply")
-            verdict = self._verdicts[key] = self._judge.call(name, call_id)
-            if verdict is not None:
-                self.refused.append(verdict)
-        return self._verdicts[key]
+    def verdict(self, name: str, call_id: str, place: int, arguments: str | ArrivingArguments) -> Refuse | None:
+        """`place` is the call's place among all calls; it stands for the id where there is none. Arguments as text
+        are those of a call that may have been told before.
+        """
+        key = call_id or f"#{place}"
+        if len(self._verdicts) >= _MAX_CALLS:
+            raise FormatError(f"more than {_MAX_CALLS} tool calls in one reply")
+        if isinstance(arguments, str):
+            return self._verdicts.again(name, call_id, key, arguments)
+        return self._verdicts.begun(name, call_id, key, arguments)
 
     def looked_up(self, token: str) -> str | None:
         value = self._judge.lookup(token) if self._judge.lookup is not None else None
@@ -126,10 +128,10 @@ class Interaction:
         self, data: bytes, span: tuple[int, int], path: tuple[str, int], call: Fields, place: int, *, is_known: bool
     ) -> list[Edit]:
         name, call_id = named(call)
-        verdict = self.verdict(name, call_id, place)
         at = _found(span_at(data, path, *span))
         arguments = span_at(data, (call.keys_as_written.get("arguments", ""),), at.start, at.end)
         raw = data[arguments.start : arguments.end].decode() if arguments is not None else "{}"
+        verdict = self.verdict(name, call_id, place, raw)
         if not is_known:
             self.calls.append(ToolCall(call_id, name, raw))
         if verdict is not None:

@@ -18,7 +18,8 @@ import msgspec
 
 from policies.redaction.restore import Restorer, json_escape
 from policies.verdict import Refuse
-from proxy.wire.format import ReplyJudge, StreamStep
+from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.gemini_interactions_reply import Interaction, named
 from proxy.wire.gemini_interactions_types import CALL
 from proxy.wire.spans import Edit, Member, apply_edits, escaped, members, read_json, span_at
@@ -42,7 +43,12 @@ class _Step:
     refused: bool = False
     restorer: Restorer | None = None
     said: list[str] = field(default_factory=list)
+    arguments: ArrivingArguments = field(default_factory=ArrivingArguments)
     shown: list[str] = field(default_factory=list)
+
+    def told(self) -> str:
+        """What the upstream said in it."""
+        return self.arguments.text if self.kind == CALL else "".join(self.said)
 
 
 class InteractionStream:
@@ -82,10 +88,13 @@ class InteractionStream:
     def client_reply(self) -> Reply:
         return self._with_steps(self._interaction.client_reply(), is_shown=True)
 
+    def turn(self) -> TurnCalls:
+        return ()
+
     def _with_steps(self, reply: Reply, *, is_shown: bool) -> Reply:
         """What the steps told, unless only a lifecycle event held them."""
         steps = [self._steps[index] for index in sorted(self._steps)]
-        pieces = [(step, "".join(step.shown if is_shown else step.said)) for step in steps]
+        pieces = [(step, "".join(step.shown) if is_shown else step.told()) for step in steps]
         calls = [(s, text) for s, text in pieces if s.kind == CALL and not (is_shown and s.refused)]
         texts = [text for s, text in pieces if text and (s.kind != CALL or (is_shown and s.refused))]
         found = tuple(ToolCall(s.id, s.name, text or "{}") for s, text in calls)
@@ -148,13 +157,14 @@ class InteractionStream:
             return before, self._begun_text(data, at, step, raw), b""
         step.name, step.id = named(raw)
         step.piece = "arguments_delta"
-        verdict = self._interaction.verdict(step.name, step.id, self._calls)
-        self._calls += 1
         given = raw.get("arguments")
         listed = members(data, at.start, at.end)[raw.key("arguments")] if given else None
+        if listed is not None:
+            step.arguments.add(data[listed.start : listed.end].decode())
+        verdict = self._interaction.verdict(step.name, step.id, self._calls, step.arguments)
+        self._calls += 1
         if verdict is not None:
             step.refused = True
-            step.said += [data[listed.start : listed.end].decode()] if listed is not None else []
             step.shown.append(verdict.message)
             notice = _delta(index, {"type": "text", "text": verdict.message})
             return before, [Edit(at.start, at.end, b'{"type":"model_output"}')], notice
@@ -169,7 +179,8 @@ class InteractionStream:
         raw = data[at.start : at.end].decode()
         restorer = self._restorer(1)
         out = raw if restorer is None else restorer.feed(raw) + restorer.flush()
-        step.said.append(raw)
+        if step.kind != CALL:
+            step.said.append(raw)
         step.shown.append(out)
         return [Edit(at.start, at.end, out.encode())] if out != raw else []
 
@@ -200,7 +211,10 @@ class InteractionStream:
         text = delta.get(name) if name else None
         if step is None or kind != step.piece or not isinstance(text, str):
             return []
-        step.said.append(text)
+        if step.kind == CALL:
+            step.arguments.add(text)
+        else:
+            step.said.append(text)
         if step.refused:
             return self._emptied(data, told)
         out = text if step.restorer is None else step.restorer.feed(text)
@@ -217,6 +231,8 @@ class InteractionStream:
     def _stopped(self, index: Any) -> bytes:
         """What was held of a step, as a delta of its own."""
         step = self._steps.get(index) if isinstance(index, int) else None
+        if step is not None:
+            step.arguments.close()
         held = step.restorer.flush() if step is not None and step.restorer is not None else ""
         if step is None or not held:
             return b""

@@ -19,9 +19,11 @@ import msgspec
 
 from policies.redaction.restore import Restorer
 from policies.verdict import Refuse
-from proxy.wire.format import Lookup, ReplyJudge
+from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.format import Lookup, ReplyJudge, TurnCalls
 from proxy.wire.gemini_call import GeminiCall
 from proxy.wire.gemini_types import finish_of, usage_of
+from proxy.wire.gemini_views import FROM_ELSEWHERE, turn_call
 from proxy.wire.spans import Edit, Member, elements, escaped, members, read_json, span_at
 from proxy.wire.spelling import Fields, fields_of
 from trajectory.conversation import Finish, Reply, ToolCall
@@ -30,10 +32,10 @@ from trajectory.errors import FormatError
 _MAX_CALLS = 1024
 _CALL = "functioncall"
 _SIGNATURE = "thoughtsignature"
-_FROM_ELSEWHERE = b'"thoughtSignature":"skip_thought_signature_validator",'
+_FROM_ELSEWHERE = f'"thoughtSignature":"{FROM_ELSEWHERE}",'.encode()
 
 OwnPart = dict[str, object]
-JudgeCall = Callable[[str, str], Refuse | None]
+JudgeCall = Callable[[str, str, str | ArrivingArguments], Refuse | None]
 
 
 @dataclass(slots=True)
@@ -112,6 +114,10 @@ class Answer:
         text = "\n".join(t for state in states if (t := "".join(piece.text for piece in state.shown)))
         return Reply(text, calls, self._finish_with(calls), usage_of(self._usage), self._model, self._id)
 
+    def turn(self) -> TurnCalls:
+        """The calls of all candidates: a client that goes on with one of several is known where only that has any."""
+        return tuple(turn_call(call) for i in sorted(self._candidates) for call in self._candidates[i].calls)
+
     def _finish_with(self, calls: tuple[ToolCall, ...]) -> Finish | None:
         return "tool_call" if calls and self.finish == "end" else self.finish
 
@@ -135,8 +141,8 @@ class Answer:
             state = self._candidates[index] = _Candidate(index, self._judged, lookup)
         return state
 
-    def _judged(self, name: str, call_id: str) -> Refuse | None:
-        verdict = self._judge.call(name, call_id)
+    def _judged(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
+        verdict = self._judge.call(name, call_id, arguments)
         if verdict is not None:
             self.refused.append(verdict)
         return verdict
@@ -216,6 +222,8 @@ class _Candidate:
 
     def flush(self, change: Change) -> None:
         self._break(change)
+        if self._open is not None:
+            self._open.close()
         held = self._open.flushed() if self._open is not None else []
         if held:
             change.before.append((self._index, {"functionCall": {"partialArgs": held, "willContinue": True}}))
@@ -246,9 +254,11 @@ class _Candidate:
         call = fields_of(part[_CALL], "a function call")
         known = self._continued(call)
         notice = ""
-        if known is None:
-            known, notice = self._begun(call)
         at = parts.members(place)[part.key(_CALL)]
+        if known is None:
+            if self._open is not None:
+                self._open.close()
+            known, notice = self._begun(call, parts.data, at)
         edits = known.take(parts.data, at, call, self._lookup)
         if known.refused:
             text = b'"text":"' + escaped(notice).encode() + b'"'
@@ -268,17 +278,20 @@ class _Candidate:
             return None
         return known if not name or call.get("partialargs") is not None else None
 
-    def _begun(self, call: Fields) -> tuple[GeminiCall, str]:
+    def _begun(self, call: Fields, data: bytes, at: Member) -> tuple[GeminiCall, str]:
         """A new call, judged, and the notice in its place where it is refused."""
         name, call_id = call.get("name"), call.get("id")
         if len(self.calls) >= _MAX_CALLS:
             raise FormatError(f"more than {_MAX_CALLS} tool calls in one reply")
         known = GeminiCall(call_id if isinstance(call_id, str) else "", name if isinstance(name, str) else "")
         self.calls.append(known)
-        verdict = self._judge(known.name, known.id)
+        comes_whole = call.get("willcontinue") is not True and call.get("partialargs") is None
+        arguments = known.raw_arguments(data, at, call) if comes_whole else known.arriving
+        verdict = self._judge(known.name, known.id, arguments)
         if verdict is None:
             return known, ""
         known.refused = True
+        known.notice = verdict.message
         notice = ("\n\n" if any(piece.text for piece in self.shown) else "") + verdict.message
         self.shown.append(_Piece(notice))
         self._after_notice = True

@@ -15,7 +15,7 @@ import msgspec
 
 from policies.verdict import Refuse
 from proxy.wire import json_stream, sse
-from proxy.wire.format import ReplyJudge, StreamStep
+from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.gemini_reply import Answer, OwnPart
 from proxy.wire.gemini_types import error_of
 from proxy.wire.spans import apply_edits
@@ -106,6 +106,9 @@ class GeminiStream:
 
     def client_reply(self) -> Reply:
         return self._answer.client_reply()
+
+    def turn(self) -> TurnCalls:
+        return self._answer.turn()
 
     def error_event(self, code: str, message: str) -> bytes | None:
         """An error in the shape of the stream that is under way; None if it has not begun."""

@@ -44,6 +44,12 @@ class Section:
     """Personal data in it has been looked for and masked."""
     original: Section | None = None
     """Set where something else is sent in its place: the section as the client sent it, for later bodies."""
+    ahead: tuple[Section, ...] = ()
+    """Of an item: elements of our own that are sent before it, in this body and in those that begin with it."""
+    is_tied: bool = False
+    """Of an item: what is sent in its place presumes the items behind it. A body that goes on otherwise there is
+    read anew from here on.
+    """
 
     @classmethod
     def of(cls, raw: bytes) -> Section:
@@ -114,6 +120,8 @@ class Layout:
     """There is an array under `list_key`; otherwise (absent, or a string where a format allows one) no items."""
     dropped: set[str] = field(default_factory=set)
     added: dict[str, bytes] = field(default_factory=dict)
+    first: tuple[Section, ...] = ()
+    """Elements of our own that are sent before all items, in this body only."""
 
     def section(self, key: str) -> Section | None:
         placed = self.fields.get(key)
@@ -145,19 +153,41 @@ class Layout:
         placed = self.items[index]
         was = placed.section.original or placed.section
         section = Section(was.raw, was.canonical, read_json(sent)[1], sent, original=was)
+        section.ahead, section.is_tied = placed.section.ahead, placed.section.is_tied
         self.items[index] = Placed(placed.start, placed.end, section)
+
+    def put_ahead(self, index: int, values: list[bytes]) -> None:
+        """Send `values` as elements before the item at `index`, which is new in this body."""
+        section = self.items[index].section
+        section.ahead = (*section.ahead, *map(Section.of, values))
+
+    def put_first(self, values: list[bytes]) -> None:
+        """Send `values` as the list's first elements, in this body only; there must be an item behind them."""
+        self.first = tuple(map(Section.of, values))
+
+    def tie(self, start: int, end: int) -> None:
+        """What is sent in place of the items from `start` on holds only with the item at `end`; all are new."""
+        for placed in self.items[start:end]:
+            placed.section.is_tied = True
 
     def sections(self) -> Iterator[Section]:
         """All that is sent: items and other fields."""
-        yield from (p.section for p in self.items)
+        yield from self._listed()
         yield from (p.section for k, p in self.fields.items() if not self._is_list(k) and k not in self.dropped)
+
+    def _listed(self) -> Iterator[Section]:
+        yield from self.first
+        for placed in self.items:
+            if placed.section.ahead:
+                yield from placed.section.ahead
+            yield placed.section
 
     def _is_list(self, key: str) -> bool:
         return self.is_listed and key == self.list_key
 
     def unsearched(self) -> list[Section]:
         """What this body brought: new items, and fields that differ from the previous body's."""
-        new = [p.section for p in self.items if not p.section.searched]
+        new = [section for section in self._listed() if not section.searched]
         for key, placed in self.fields.items():
             if not placed.section.searched and key not in self.dropped and not self._is_list(key):
                 new.append(placed.section)
@@ -209,6 +239,10 @@ class Layout:
                 gap.clear()
                 lead = b""
             section = item.section
+            ahead = section.ahead if index else (*self.first, *section.ahead)
+            for one in ahead:
+                pieces.append(one.as_span(lead))
+                lead = b","
             span = section.span
             pieces.append(section.as_span(lead) if span is None or section.lead != lead else span)
             at = item.end
@@ -316,6 +350,7 @@ def _common_items(body: bytes, previous: Layout) -> int:
         else:
             high = probe - 1
         probe = high if high - low <= 2 else (low + high + 1) // 2
-    while low and body[ends[low - 1] - 1] not in b'"}]':
-        low -= 1  # where a number ends, only what comes after it can say
+    # where a number ends, only what comes after it can say; and what is tied goes with what comes after it
+    while low and (body[ends[low - 1] - 1] not in b'"}]' or previous.items[low - 1].section.is_tied):
+        low -= 1
     return low

@@ -11,7 +11,7 @@ import json
 import msgspec
 
 from proxy.wire.case import check_case, check_cases
-from proxy.wire.format import Asked, Rendered, ReplyJudge, ReplyRead
+from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.layout import Layout, Section
 from proxy.wire.ollama_reply import OllamaReader
 from proxy.wire.ollama_stream import OllamaStream
@@ -59,6 +59,12 @@ class OllamaChat:
 
     def read_message(self, section: Section) -> Message:
         return _message(section.value())
+
+    def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
+        return None
+
+    def held_turn(self, layout: Layout) -> HeldTurn | None:
+        return None
 
     def links(self, layout: Layout) -> list[str]:
         return []

@@ -17,7 +17,7 @@ import msgspec
 from policies.redaction.restore import Restorer, json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.case import check_case, check_cases
-from proxy.wire.format import ReplyJudge
+from proxy.wire.format import ReplyJudge, TurnCalls
 from proxy.wire.spans import Edit, Texts, apply_edits, elements, escaped, read_json, removal, span_at
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
 from trajectory.errors import FormatError
@@ -93,6 +93,9 @@ class OllamaReader:
     def client_reply(self) -> Reply:
         return Reply("".join(self._shown), tuple(self._shown_calls), "error" if self.failed else self._finish)
 
+    def turn(self) -> TurnCalls:
+        return ()
+
     def _note(self, value: dict[str, Any]) -> None:
         self.failed = self.failed or bool(value.get("error"))
         if isinstance(value.get("model"), str):
@@ -125,7 +128,7 @@ class OllamaReader:
         for number, call in enumerate(map(_call, calls)):
             at = len(self._calls)
             self._calls.append(call)
-            refused = self._judge.call(call.name, call.id)
+            refused = self._judge.call(call.name, call.id, call.arguments)
             if refused is None:
                 edits += self._kept(raw, [*place, "tool_calls", number, "function"], call, at)
                 continue

@@ -14,10 +14,11 @@ import msgspec
 
 from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
-from proxy.wire.format import Asked, Lookup, Rendered, ReplyJudge, ReplyRead
+from proxy.wire.format import Asked, HeldTurn, Lookup, Rendered, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.layout import Layout, Section, decoded, read_layout
 from proxy.wire.openai_chat_stream import ChatStream
 from proxy.wire.openai_chat_types import Completion, finish_of, usage_of
+from proxy.wire.openai_chat_views import put_back
 from proxy.wire.spans import Edit, apply_edits, elements, escaped, members, read_json, removal, span_at
 from trajectory.conversation import (
     Finish,
@@ -69,6 +70,12 @@ class OpenAIChat:
     def read_message(self, section: Section) -> Message:
         return _message(section.value())
 
+    def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
+        return put_back(layout, at, turn) if at is not None else None
+
+    def held_turn(self, layout: Layout) -> HeldTurn | None:
+        return None
+
     def links(self, layout: Layout) -> list[str]:
         ids: list[str] = []
         for item in layout.items[layout.kept :]:
@@ -114,11 +121,12 @@ class OpenAIChat:
             (c, i): verdict
             for c, choice in enumerate(completion.choices)
             for i, call in enumerate(choice.message.all_calls())
-            if (verdict := judge.call(call.name, call.id)) is not None
+            if (verdict := judge.call(call.name, call.id, call.arguments)) is not None
         }
         if refused:
             read.client = _without_calls(body, refused)
             read.refused = tuple(refused.values())
+            read.turn = _turn(body, completion, refused)
         if judge.lookup is not None and b"PII_" in body:
             read.client, read.restored = _restored(read.client, judge.lookup)
         if read.client is not body:
@@ -224,6 +232,18 @@ def _reply(completion: Completion) -> Reply:
         usage=usage_of(completion.usage),
         model=completion.model if isinstance(completion.model, str) else None,
     )
+
+
+def _turn(body: bytes, completion: Completion, refused: dict[tuple[int, int], Refuse]) -> TurnCalls:
+    """All calls of all choices: a client that goes on with one of several is recognised where only that one has any."""
+    calls: list[TurnCall] = []
+    for c, choice in enumerate(completion.choices):
+        for i, call in enumerate(choice.message.all_calls()):
+            verdict = refused.get((c, i))
+            at = span_at(body, ["choices", c, "message", "tool_calls", i]) if verdict is not None else None
+            raw = body[at.start : at.end] if at is not None else b""
+            calls.append(TurnCall(call.id, call.name, verdict.message if verdict is not None else None, raw))
+    return tuple(calls)
 
 
 def _without_calls(body: bytes, refused: dict[tuple[int, int], Refuse]) -> bytes:

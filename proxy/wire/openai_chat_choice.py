@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from policies.redaction.restore import Restorer, json_escape
 from policies.verdict import Refuse
-from proxy.wire.format import Lookup
+from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.format import Lookup, TurnCall
 from proxy.wire.openai_chat_types import Call, ChunkChoice, Turn, finish_of
+from proxy.wire.openai_chat_views import opened, raw_call
 from proxy.wire.spans import Edit, Member, elements, escaped, members, removal, span_at
 from trajectory.conversation import ToolCall
 from trajectory.errors import FormatError
@@ -23,7 +26,7 @@ _LEGACY = "function_call"
 _NOTHING_ELSE = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
 
 Delta = dict[str, object]
-JudgeCall = Callable[[str, str], Refuse | None]
+JudgeCall = Callable[[str, str, ArrivingArguments], Refuse | None]
 
 
 @dataclass(slots=True)
@@ -42,8 +45,11 @@ class _StreamedCall:
     name: str
     is_custom: bool = False
     refused: bool = False
+    notice: str | None = None
+    opened: dict[str, Any] = field(default_factory=dict)
+    """Of a refused call: its first delta."""
     sent_index: int = 0
-    arguments: list[str] = field(default_factory=list)
+    arguments: ArrivingArguments = field(default_factory=ArrivingArguments)
     shown: list[str] = field(default_factory=list)
     restorer: Restorer | None = None
 
@@ -92,10 +98,16 @@ class StreamedChoice:
         return "".join(self._shown)
 
     def calls(self) -> list[ToolCall]:
-        return [ToolCall(c.id, c.name, "".join(c.arguments)) for c in self._calls.values()]
+        return [ToolCall(c.id, c.name, c.arguments.text) for c in self._calls.values()]
 
     def shown_calls(self) -> list[ToolCall]:
         return [ToolCall(c.id, c.name, "".join(c.shown)) for c in self._calls.values() if not c.refused]
+
+    def turn(self) -> list[TurnCall]:
+        return [
+            TurnCall(c.id, c.name, c.notice, raw_call(c.opened, c.arguments.text) if c.opened else b"")
+            for c in self._calls.values()
+        ]
 
     def take(self, chunk: bytes, place: int, choice: ChunkChoice) -> Change | None:
         """Judge the choice at `place` of `chunk`. None if it goes on as it is. Raises FormatError."""
@@ -200,8 +212,9 @@ class StreamedChoice:
         drop: set[int] = set()
         for position, (key, call) in enumerate(zip(keys, calls, strict=True)):
             known = self._known(key, call, notices)
-            known.arguments.append(call.inner.text())
+            known.arguments.add(call.inner.text())
             if known.refused:
+                known.opened = known.opened or opened(chunk[slice(*spans[position])])
                 drop.add(position)
             else:
                 ends = is_last or any(other != key for other in keys[position:])
@@ -224,10 +237,12 @@ class StreamedChoice:
             raise FormatError("a tool call began without its name")
         if len(self._calls) >= _MAX_CALLS:
             raise FormatError(f"more than {_MAX_CALLS} tool calls in one reply")
+        self._close_calls()  # the one before is whole once another begins
         known = self._calls[key] = _StreamedCall(str(call.id or ""), name, call.custom is not None)
-        verdict = self._judge(name, known.id)
+        verdict = self._judge(name, known.id, known.arguments)
         if verdict is not None:
             known.refused = True
+            known.notice = verdict.message
             notices.append(verdict.message)
             return known
         if self._lookup is not None:
@@ -245,14 +260,19 @@ class StreamedChoice:
             return 0
         call = Call(function=delta.function_call)
         known = self._known(_LEGACY, call, notices)
-        known.arguments.append(call.inner.text())
+        known.arguments.add(call.inner.text())
         if known.refused:
             change.edits.append(Edit(at.start, at.end, b"null"))
             return 0
         change.edits += _argument_edits(chunk, (at.start, at.end), ["arguments"], call, known, is_last=is_last)
         return 1
 
+    def _close_calls(self) -> None:
+        for call in self._calls.values():
+            call.arguments.close()
+
     def _finish(self, chunk: bytes, place: int, choice: ChunkChoice, change: Change) -> Change | None:
+        self._close_calls()
         change.before += self.flush()
         if self._calls and not self._sent_calls and finish_of(choice.finish_reason) == "tool_call":
             at = span_at(chunk, ["choices", place, "finish_reason"])

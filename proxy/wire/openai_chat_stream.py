@@ -14,7 +14,8 @@ from __future__ import annotations
 import msgspec
 
 from policies.verdict import Refuse
-from proxy.wire.format import ReplyJudge, StreamStep
+from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_chat_choice import Change, Delta, StreamedChoice
 from proxy.wire.openai_chat_types import Chunk, finish_of, usage_of
 from proxy.wire.spans import apply_edits, read_json
@@ -76,6 +77,9 @@ class ChatStream:
         text = "\n".join(s.shown_text for s in states if s.shown_text)
         return Reply(text, tuple(call for s in states for call in s.shown_calls()), self._finish)
 
+    def turn(self) -> TurnCalls:
+        return tuple(call for i in sorted(self._choices) for call in self._choices[i].turn())
+
     def _frame(self, frame: bytes) -> bytes:
         data = data_of(frame)
         if not data:
@@ -127,8 +131,8 @@ class ChatStream:
             return before
         return before + with_data(frame, apply_edits(data, edits)) if edits else before + frame
 
-    def _judged(self, name: str, call_id: str) -> Refuse | None:
-        verdict = self._judge.call(name, call_id)
+    def _judged(self, name: str, call_id: str, arguments: ArrivingArguments) -> Refuse | None:
+        verdict = self._judge.call(name, call_id, arguments)
         if verdict is not None:
             self.refused.append(verdict)
         return verdict

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-from proxy.wire.format import Asked, Rendered, ReplyJudge, ReplyRead
+from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.openai_error import rendered_error
 from proxy.wire.openai_responses_events import empty_response, failure, own_event, text_part
@@ -17,6 +17,7 @@ from proxy.wire.openai_responses_input import drop_from_items, message_of, read_
 from proxy.wire.openai_responses_reply import read_whole
 from proxy.wire.openai_responses_stream import ResponsesStream
 from proxy.wire.openai_responses_tools import Offer, definitions, forced_name, narrowed, offers_of, without
+from proxy.wire.openai_responses_views import held_turn, put_back
 from proxy.wire.spans import Member
 from trajectory.conversation import Message, Text
 from trajectory.errors import FormatError
@@ -69,6 +70,12 @@ class OpenAIResponses:
 
     def read_message(self, section: Section) -> Message:
         return message_of(section.value())
+
+    def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
+        return put_back(layout, at, turn)
+
+    def held_turn(self, layout: Layout) -> HeldTurn | None:
+        return held_turn(layout)
 
     def links(self, layout: Layout) -> list[str]:
         conversation = layout.value("conversation")

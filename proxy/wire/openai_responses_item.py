@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from policies.redaction.restore import Restorer, json_escape
 from policies.verdict import Refuse
+from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup
 from proxy.wire.openai_responses_events import notice, text_part
 from proxy.wire.openai_responses_reply import restored_item
@@ -27,6 +28,11 @@ class TextKind(Struct, frozen=True):
     of_call: bool = False
     levels: int = 0
 
+    @property
+    def is_arguments(self) -> bool:
+        """It is all that its call is called with; of built-in tools only the whole item says that."""
+        return self.whole in ("arguments", "input")
+
 
 _KINDS = {
     kind.name: kind
@@ -40,6 +46,7 @@ _KINDS = {
     )
 }
 
+_IN_PIECES = ("function_call", "custom_tool_call")
 _EVENTS = {f"{kind.name}.{tail}": (kind, tail) for kind in _KINDS.values() for tail in ("added", "delta", "done")}
 
 
@@ -74,6 +81,19 @@ class StreamedItem:
     refused: Refuse | None = None
     is_done: bool = False
     texts: dict[tuple[str, object], StreamedText] = field(default_factory=dict)
+    arguments: ArrivingArguments = field(default_factory=ArrivingArguments)
+
+    def begin(self) -> None:
+        """It was added. Arguments that stand in it from the start come before those that follow in pieces."""
+        if self.call is not None and self.call.arguments and self.raw.get("type") in _IN_PIECES:
+            self.arguments.add(self.call.arguments)
+
+    def end(self) -> None:
+        """It is done, and says once more what it was."""
+        self.is_done = True
+        if self.call is not None:
+            self.arguments.told_again(self.call.arguments)
+        self.arguments.close()
 
     def meet(self, raw: Item, call: ToolCall | None) -> None:
         """The item comes again. Raises FormatError if it is another call than it was."""

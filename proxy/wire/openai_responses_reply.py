@@ -16,7 +16,8 @@ from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.format import Lookup, ReplyJudge, ReplyRead
 from proxy.wire.openai_responses_events import notice
-from proxy.wire.openai_responses_types import Item, call_of, computer_name, reply_of
+from proxy.wire.openai_responses_types import Item, call_of, computer_name, items_of, reply_of
+from proxy.wire.openai_responses_views import turn_call
 from proxy.wire.spans import Edit, apply_edits, elements, members, read_json, span_at
 from trajectory.conversation import ToolCall
 from trajectory.errors import FormatError
@@ -42,13 +43,12 @@ def read_whole(body: bytes, judge: ReplyJudge) -> ReplyRead:
     response, texts = read_json(body)
     if not isinstance(response, dict):
         raise FormatError("the reply is not a response object")
-    refused: list[Refuse] = []
+    told: list[tuple[ToolCall, Refuse | None]] = []
     count = 0
 
     def judged(call: ToolCall) -> Refuse | None:
-        verdict = judge.call(call.name, call.id)
-        if verdict is not None:
-            refused.append(verdict)
+        verdict = judge.call(call.name, call.id, call.arguments)
+        told.append((call, verdict))
         return verdict
 
     def looked_up(token: str) -> str | None:
@@ -59,7 +59,11 @@ def read_whole(body: bytes, judge: ReplyJudge) -> ReplyRead:
 
     lookup = looked_up if judge.lookup is not None else None
     edits = response_edits(body, (), response, judged, lookup)
-    read = ReplyRead(reply_of(response), body, texts, refused=tuple(refused), restored=count)
+    refused = tuple(verdict for _, verdict in told if verdict is not None)
+    read = ReplyRead(reply_of(response), body, texts, refused=refused, restored=count)
+    if refused:
+        calls = (item for item in items_of(response) if call_of(item) is not None)
+        read.turn = tuple(turn_call(call, item, verdict) for (call, verdict), item in zip(told, calls, strict=True))
     if edits:
         read.client = apply_edits(body, edits)
         read.client_reply = reply_of(read_json(read.client)[0])

@@ -18,13 +18,15 @@ from typing import Any
 import msgspec
 
 from policies.verdict import Refuse
-from proxy.wire.format import Lookup, ReplyJudge, StreamStep
+from proxy.wire.format import Lookup, ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_responses_events import empty_response, failure, message_id, notice, own_event, text_part
 from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
 from proxy.wire.openai_responses_reply import item_edits, response_edits, span_edits
 from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, items_of, reply_of
+from proxy.wire.openai_responses_views import turn_call
 from proxy.wire.spans import Edit, apply_edits, escaped, read_json, span_at
 from proxy.wire.sse import Framer, name_and_data, with_data
+from proxy.wire.verdicts import Verdicts
 from trajectory.conversation import Reply, ToolCall
 from trajectory.errors import FormatError
 
@@ -38,7 +40,7 @@ class ResponsesStream:
         self._judge = judge
         self._framer = Framer()
         self._items: dict[object, StreamedItem] = {}
-        self._verdicts: dict[tuple[str, str], Refuse | None] = {}
+        self._verdicts = Verdicts(judge)
         self._response: dict[str, Any] = {}
         self._computer = "computer"
         self._number = -1  # of the last event that was sent
@@ -48,7 +50,7 @@ class ResponsesStream:
         self.edited = False
         self.ended = False
         self.failed = False
-        self.refused: list[Refuse] = []
+        self.refused: list[Refuse] = self._verdicts.refused
         self.restored = 0
 
     def feed(self, part: bytes) -> StreamStep:
@@ -79,6 +81,10 @@ class ResponsesStream:
     def client_reply(self) -> Reply:
         lookup = self._judge.lookup
         return self._reply([item.shown(lookup) for item in self._known()])
+
+    def turn(self) -> TurnCalls:
+        known = self._known()
+        return tuple(turn_call(item.call, item.whole(), item.refused) for item in known if item.call is not None)
 
     def error_event(self, code: str, message: str) -> bytes | None:
         """Under the id of the response that fails, and with the sequence numbers that follow."""
@@ -136,6 +142,8 @@ class ResponsesStream:
         if said.type in _TERMINAL:
             before = self._flushed()
             self.ended = True
+            for item in self._items.values():
+                item.arguments.close()
         if response.get("output"):
             read_json(data)  # a key that stands twice could hide a call from us, or from the client
         edits = response_edits(data, ("response",), response, self._judged, self._lookup("response"))
@@ -164,12 +172,12 @@ class ResponsesStream:
         call = call_of(raw, self._computer)
         before = b""
         if known is None:
-            known = self._begin(key, raw, call)
+            known = self._begin(key, raw, call, is_done=is_done)
         else:
             known.meet(raw, call)
         if is_done:
             before = self._flush(known)
-            known.is_done = True
+            known.end()
         at = span_at(data, ["item"])
         if at is None:  # pragma: no cover - the decoder has just seen it
             raise FormatError("an event's item could not be found again")
@@ -181,12 +189,14 @@ class ResponsesStream:
         edits = item_edits(data, at.start, at.end, raw, known.refused, self._lookup("item"))
         return before + self._sent(frame, data, said, edits)
 
-    def _begin(self, key: object, raw: Item, call: ToolCall | None) -> StreamedItem:
+    def _begin(self, key: object, raw: Item, call: ToolCall | None, *, is_done: bool = False) -> StreamedItem:
         if len(self._items) >= _MAX_ITEMS:
             raise FormatError(f"more than {_MAX_ITEMS} items in one response")
         item = self._items[key] = StreamedItem(key, raw, call)
         if call is not None:
-            item.refused = self._judged(call)
+            item.begin()
+            arguments = call.arguments if is_done else item.arguments
+            item.refused = self._verdicts.begun(call.name, call.id, call.id, arguments)
         return item
 
     def _notice(self, said: Event, raw: Item, message: str) -> bytes:
@@ -228,9 +238,14 @@ class ResponsesStream:
         part = said.command_index if kind.name == "response.shell_call_command" else said.content_index
         if tail == "done":
             before = self._flush(known, part, kind)
+            whole = getattr(said, kind.whole)
+            if kind.is_arguments and isinstance(whole, str):
+                known.arguments.told_again(whole)
             return before + self._sent(frame, data, said, self._restored(data, kind.whole, kind.levels + 1))
         field = "delta" if tail == "delta" else kind.whole
         piece = said.delta if field == "delta" else getattr(said, kind.whole)
+        if kind.is_arguments and isinstance(piece, str):
+            known.arguments.add(piece)
         if not isinstance(piece, str):
             return self._sent(frame, data, said, [])
         text = known.text(kind, part, said, self._lookup("delta"))
@@ -273,13 +288,8 @@ class ResponsesStream:
     # --- verdicts and values ---
 
     def _judged(self, call: ToolCall) -> Refuse | None:
-        """Each call once, however often the stream repeats it."""
-        key = (call.name, call.id)
-        if key not in self._verdicts:
-            verdict = self._verdicts[key] = self._judge.call(call.name, call.id)
-            if verdict is not None:
-                self.refused.append(verdict)
-        return self._verdicts[key]
+        """Of a call that a whole response holds, and that its items may have told before."""
+        return self._verdicts.again(call.name, call.id, call.id, call.arguments)
 
     def _restored(self, data: bytes, field: str, levels: int = 1) -> list[Edit]:
         lookup = self._lookup(field)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from policies.verdict import Refuse
+from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup, StreamReader
 
 TOKEN = "PII_EMAIL_BCDFGHJKMN"
@@ -15,11 +16,23 @@ class Judge:
     def __init__(self, refused: Collection[str] = (), values: Mapping[str, str] | None = None) -> None:
         self._refused = refused
         self.lookup: Lookup | None = values.get if values is not None else None
+        self.reads_arguments = False
         self.asked: list[tuple[str, str]] = []
+        self.arguments: list[str | ArrivingArguments] = []
 
-    def call(self, name: str, call_id: str) -> Refuse | None:
+    def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
         self.asked.append((name, call_id))
+        self.arguments.append(arguments)
         return Refuse("tool_not_allowed", "tools", notice(name), name) if name in self._refused else None
+
+    def awaits_arguments(self, name: str) -> bool:
+        return False
+
+    def doubted(self, name: str, why: str) -> Refuse:
+        return Refuse("tool_arguments_refused", "tools", why, name)
+
+    def offered(self, tools: Sequence[tuple[str, ...]]) -> frozenset[str]:
+        return frozenset()
 
 
 def notice(name: str) -> str:

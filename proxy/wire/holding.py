@@ -1,0 +1,201 @@
+"""Calls that are judged by their arguments, in streams: held until the arguments are there, and nothing else is.
+
+Two readers of the same wire read the same stream. The first, a scout, lets all pass and says which calls begin and
+which have their arguments. The second, whose output the client gets, is one or more events behind it only while a
+call is open that a rule reads: then it already knows the verdict when it comes to the beginning of that call. What
+waits behind such a call waits with it, as a client must get a stream in its order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from policies.verdict import Refuse
+from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.format import EndsWithError, Lookup, ReplyJudge, StreamReader, StreamStep, TurnCalls
+from trajectory.conversation import Reply
+
+MAX_HELD_BYTES = 8 * 1024 * 1024
+"""What waits for one call. A stream of small pieces takes some forty bytes for each of its arguments' characters."""
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+
+MakeReader = Callable[[ReplyJudge], StreamReader]
+
+
+def stream_reader(make: MakeReader, judge: ReplyJudge) -> StreamReader:
+    """The reader that `make` makes; one that holds calls for their arguments where a rule reads arguments."""
+    return HoldingReader(make, judge) if judge.reads_arguments else make(judge)
+
+
+@dataclass(slots=True, eq=False)
+class _Seen:
+    """A call that the scout came to, in the piece of the stream at `place`."""
+
+    name: str
+    call_id: str
+    arguments: str | ArrivingArguments
+    place: int
+    doubt: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return isinstance(self.arguments, ArrivingArguments) and not self.arguments.is_whole and not self.doubt
+
+
+class _Scout:
+    """The judge of the reader that goes ahead."""
+
+    lookup: Lookup | None = None
+    reads_arguments = True
+
+    def __init__(self, judge: ReplyJudge) -> None:
+        self._judge = judge
+        self.seen: list[_Seen] = []
+        self.open: deque[_Seen] = deque()
+        self.place = 0
+
+    def awaits_arguments(self, name: str) -> bool:
+        return False
+
+    def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
+        seen = _Seen(name, call_id, arguments, self.place)
+        self.seen.append(seen)
+        if isinstance(arguments, ArrivingArguments) and self._judge.awaits_arguments(name):
+            self.open.append(seen)
+        return None
+
+    def doubted(self, name: str, why: str) -> Refuse:
+        return self._judge.doubted(name, why)
+
+    def offered(self, tools: Sequence[tuple[str, ...]]) -> frozenset[str]:
+        return frozenset()
+
+
+class _Told:
+    """The judge of the reader that follows: for the n-th call it is told what the scout has read of the n-th call."""
+
+    reads_arguments = True
+
+    def __init__(self, judge: ReplyJudge, seen: list[_Seen]) -> None:
+        self.lookup = judge.lookup
+        self._judge = judge
+        self._seen = seen
+        self._at = 0
+
+    def awaits_arguments(self, name: str) -> bool:
+        return self._judge.awaits_arguments(name)
+
+    def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
+        if isinstance(arguments, str) or not self._judge.awaits_arguments(name):
+            self._at += 1
+            return self._judge.call(name, call_id, arguments)
+        seen = self._seen[self._at] if self._at < len(self._seen) else None
+        self._at += 1
+        if seen is None or (seen.name, seen.call_id) != (name, call_id):
+            return self._judge.doubted(name, "its arguments could not be told from those of another call")
+        if seen.doubt:
+            return self._judge.doubted(name, seen.doubt)
+        text = seen.arguments if isinstance(seen.arguments, str) else seen.arguments.text
+        return self._judge.call(name, call_id, text)
+
+    def doubted(self, name: str, why: str) -> Refuse:
+        return self._judge.doubted(name, why)
+
+    def offered(self, tools: Sequence[tuple[str, ...]]) -> frozenset[str]:
+        return self._judge.offered(tools)
+
+
+class HoldingReader:
+    """A StreamReader. What it has out at any time is what the plain reader would have out, but for what is held."""
+
+    def __init__(self, make: MakeReader, judge: ReplyJudge) -> None:
+        self._ahead = _Scout(judge)
+        self._scout = make(self._ahead)
+        self._reader = make(_Told(judge, self._ahead.seen))
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self.refused: list[Refuse] = self._reader.refused
+        self._follow()
+
+    def feed(self, part: bytes) -> StreamStep:
+        send: list[bytes] = []
+        last: list[bytes] = []
+        for piece in _pieces(part):
+            self._take(piece)
+            for step in self._decided():
+                send.append(step.send)
+                last.append(step.last)
+        self._follow()
+        return StreamStep(b"".join(send), b"".join(last))
+
+    def end(self) -> StreamStep:
+        self._scout.end()
+        for seen in self._ahead.open:  # a call that breaks off is judged as it stands
+            _close(seen)
+        steps = [*self._decided(), self._reader.end()]
+        self._follow()
+        return StreamStep(last=b"".join([step.send + step.last for step in steps]))
+
+    def reply(self) -> Reply:
+        """As the upstream gave it, held calls included."""
+        return self._scout.reply()
+
+    def client_reply(self) -> Reply:
+        return self._reader.client_reply()
+
+    def turn(self) -> TurnCalls:
+        return self._reader.turn()
+
+    def error_event(self, code: str, message: str) -> bytes | None:
+        reader: object = self._reader
+        return reader.error_event(code, message) if isinstance(reader, EndsWithError) else None
+
+    def _follow(self) -> None:
+        """What it says of itself is what the reader says whose output the client gets."""
+        reader = self._reader
+        self.edited, self.restored, self.ended, self.failed = (
+            reader.edited,
+            reader.restored,
+            reader.ended,
+            reader.failed,
+        )
+
+    def _take(self, piece: bytes) -> None:
+        self._scout.feed(piece)
+        self._ahead.place += 1
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        if self._held_bytes > MAX_HELD_BYTES:
+            for seen in self._ahead.open:
+                seen.doubt = f"its arguments did not end within {MAX_HELD_BYTES} bytes of the stream"
+
+    def _decided(self) -> list[StreamStep]:
+        """What comes of all that stands before the first call that is still open."""
+        waiting = self._ahead.open
+        while waiting and not waiting[0].is_open:
+            _close(waiting.popleft())
+        first_held = self._ahead.place - len(self._held)
+        until = min((seen.place for seen in waiting if seen.is_open), default=self._ahead.place)
+        steps: list[StreamStep] = []
+        for _ in range(until - first_held):
+            piece = self._held.popleft()
+            self._held_bytes -= len(piece)
+            steps.append(self._reader.feed(piece))
+        return steps
+
+
+def _close(seen: _Seen) -> None:
+    if isinstance(seen.arguments, ArrivingArguments) and not seen.doubt:
+        seen.arguments.seal()
+        if seen.arguments.disputed:
+            seen.doubt = "its arguments came twice, and not the same"
+
+
+def _pieces(part: bytes) -> list[bytes]:
+    """Cut so that what comes before a call does not wait with it. Where is a matter of delay, not of what comes out."""
+    if part.endswith(b"\n\n") and part.count(b"\n\n") == 1:  # one event, the common case
+        return [part]
+    return _LINE.findall(part)
