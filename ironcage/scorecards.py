@@ -17,6 +17,11 @@ def scored(store: Store, bakeoff: Bakeoff) -> Scorecard:
     return score(bakeoff, runs, _Trajectories(store, runs))
 
 
+def trajectories_of(store: Store, bakeoff: Bakeoff) -> Mapping[str, Trajectory]:
+    """Those that its runs name, loaded when they are asked for."""
+    return _Trajectories(store, store.runs(bakeoff.id))
+
+
 class _Trajectories(Mapping[str, Trajectory]):
     """Loads each trajectory when it is asked for, so that a large bake-off is not in memory at once."""
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from scoring.conduct import CandidateConduct, RunConduct
+from scoring.decision.model import Decision
 from scoring.efficiency import Weights
 from scoring.estimates import Estimate
 from scoring.faults import Fault
@@ -196,3 +197,4 @@ class Scorecard(Frozen):
     stepwise: tuple[StepwiseRow, ...] = ()
     formulas: tuple[Formula, ...]
     definitions: dict[str, str]
+    decision: Decision | None = None

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ironcage.assembly import open_doors
 from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.bakeoff_workers import trials_opener
+from ironcage.deciding import decided, preset_named
 from ironcage.output import Json, print_table, when
 from ironcage.reach import build_store
 from ironcage.scorecards import scored
@@ -202,12 +203,30 @@ async def _run(loaded: Loaded, plan: Plan, executor: Executor, *, quiet: bool) -
 def report(
     context: typer.Context,
     bakeoff: Annotated[str | None, typer.Argument(help="Its id; the newest if not given.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Decide for one situation: cost-sensitive, mission-critical, rapid-prototyping or strict-compliance."
+        ),
+    ] = None,
+    uncapped: Annotated[
+        str | None, typer.Option(help="Id of a bake-off of the same tasks without limits, to stand beside this one.")
+    ] = None,
+    leaderboard: Annotated[
+        Path | None, typer.Option(help="Published figures as context: CSV, or JSON lines as tau2-bench publishes them.")
+    ] = None,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
-    """Score a finished bake-off again and print or write its report."""
+    """Score a finished bake-off again and print or write its report, with a decision if a preset is named."""
+    chosen = preset_named(preset) if preset is not None else None
+    if chosen is None and (uncapped or leaderboard):
+        raise OperatorError("--uncapped and --leaderboard belong to a decision", hint="name one with --preset")
     with closing(build_store(load(context.obj))) as store:
         card = scored(store, _find(store, bakeoff))
+        if chosen is not None:
+            beside = _find(store, uncapped) if uncapped is not None else None
+            card = decided(store, card, chosen, uncapped=beside, leaderboard=leaderboard)
     _show(card, report, as_json=as_json)
 
 

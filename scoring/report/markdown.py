@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from scoring.report.certificates import certificate_lines
+from scoring.report.decision import decision_parts
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import (
     Cell,
@@ -28,6 +29,9 @@ def render_markdown(card: Scorecard) -> str:
     footnotes: dict[str, int] = {}
     lines = [f"# {_plain(card.conclusions[0])}", ""]
     lines += [f"{_plain(sentence)}\n" for sentence in card.conclusions[1:]]
+    for part in decision_parts(card.decision) if card.decision else ():
+        lines += [f"## {_plain(part.title)}", "", *(f"- {_plain(line)}" for line in part.lines), ""]
+        lines += [*_table(part.table, footnotes), ""] if part.table else []
     if card.cautions:
         lines += ["## Before you quote a number", ""]
         lines += [f"- **{caution.kind.replace('_', ' ')}**: {_plain(caution.text)}" for caution in card.cautions]

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from scoring.report.certificates import certificate_lines
+from scoring.report.decision import decision_parts
 from scoring.report.grid import grid_blocks
 from scoring.report.plots import fault_plot, frontier_plot, interval_plot
 from scoring.report.stepwise import stepwise_tables
@@ -48,6 +49,7 @@ def render_html(card: Scorecard) -> str:
         created=_date(card.bakeoff.created_at),
         best=best_first(card),
         urgent=urgent,
+        decision=decision_parts(card.decision) if card.decision else (),
         remarks=[caution for caution in card.cautions if caution not in urgent],
         outcome=outcome_table(card),
         cost=cost_table(card),

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table as Grid
 from rich.text import Text
 
+from scoring.decision.model import Decision
+from scoring.report.decision import decision_parts
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import Cell, Table, cost_table, count_tables, outcome_table, pass_k_table
 from scoring.scorecard import Caution, Scorecard
@@ -32,6 +34,18 @@ def print_report(card: Scorecard, console: Console) -> None:
         console.print(_caution(caution))
     for formula in dict.fromkeys(formula.formula for formula in card.formulas):
         console.print(Text(formula, style="dim"))
+    if card.decision is not None:
+        _print_decision(card.decision, console)
+
+
+def _print_decision(decision: Decision, console: Console) -> None:
+    for part in decision_parts(decision):
+        if part.lines:
+            console.print(Text(part.title, style="bold"))
+        for line in part.lines:
+            console.print(Text(line))
+        for table in fitting(part.table, console.width) if part.table else []:
+            console.print(_grid(replace(table, title="") if part.lines else table))
 
 
 def fitting(table: Table, width: int) -> list[Table]:
@@ -67,7 +81,7 @@ def _caution(caution: Caution) -> Text:
 
 def _grid(table: Table) -> Grid:
     grid = Grid(
-        title=table.title,
+        title=table.title or None,
         title_justify="left",
         title_style="bold",
         header_style="dim",

@@ -11,6 +11,8 @@ from scoring.statistics.corrections import holm as holm
 from scoring.statistics.equivalence import Equivalence as Equivalence
 from scoring.statistics.equivalence import equivalent_means as equivalent_means
 from scoring.statistics.equivalence import equivalent_pairs as equivalent_pairs
+from scoring.statistics.equivalence import p_worse_means as p_worse_means
+from scoring.statistics.equivalence import p_worse_pairs as p_worse_pairs
 from scoring.statistics.errors import clustered_se as clustered_se
 from scoring.statistics.errors import design_effect as design_effect
 from scoring.statistics.errors import effective_n as effective_n

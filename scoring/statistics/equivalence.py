@@ -56,6 +56,23 @@ def equivalent_pairs(only_a: int, only_b: int, pairs: int, margin: float) -> Equ
     return Equivalence((only_a - only_b) / pairs, margin, p_value, None)
 
 
+def p_worse_means(deltas: Sequence[float], margin: float) -> float | None:
+    """One-sided p of the hypothesis that a is worse than b by `margin` or more; None as for `equivalent_means`."""
+    _check_margin(margin)
+    se = naive_se(deltas)
+    if not se:
+        return None
+    from scipy.special import stdtr  # noqa: PLC0415 -- as above
+
+    return float(stdtr(len(deltas) - 1, -(math.fsum(deltas) / len(deltas) + margin) / se))
+
+
+def p_worse_pairs(only_a: int, only_b: int, pairs: int, margin: float) -> float | None:
+    """As `p_worse_means`, for one run a task; None without pairs."""
+    _check_margin(margin)
+    return NormalDist().cdf(-_tango(only_a, only_b, pairs, margin)) if pairs > 0 else None
+
+
 def _tango(only_a: int, only_b: int, pairs: int, margin: float) -> float:
     """Score statistic of the hypothesis that a passes less often than b by `margin`; large speaks against it.
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.stats.weightstats import ttost_paired
 
-from scoring.statistics import equivalent_means, equivalent_pairs
+from scoring.statistics import equivalent_means, equivalent_pairs, p_worse_means, p_worse_pairs
 
 
 @given(st.lists(st.floats(-3, 3), min_size=3, max_size=30), st.floats(0.1, 2))
@@ -51,3 +51,22 @@ def test_too_little_data_is_unknown_and_a_margin_of_0_is_refused() -> None:
     assert equivalent_pairs(0, 0, 0, 0.2) is None
     with pytest.raises(ValueError, match="above 0"):
         equivalent_pairs(1, 1, 5, 0.0)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=3, max_size=30), st.floats(0.1, 2))
+def test_equivalence_is_being_worse_in_neither_direction(deltas: list[float], margin: float) -> None:
+    assume(np.std(deltas) > 1e-3)
+    both = equivalent_means(deltas, margin)
+    sides = [p_worse_means(deltas, margin), p_worse_means([-d for d in deltas], margin)]
+    assert both is not None
+    assert both.p_value == pytest.approx(max(p for p in sides if p is not None), abs=1e-12)
+
+
+def test_a_better_candidate_is_shown_not_to_be_worse_where_equivalence_cannot_be_shown() -> None:
+    better, both = p_worse_pairs(12, 2, 40, 0.05), equivalent_pairs(12, 2, 40, 0.05)
+    assert both is not None
+    assert better is not None
+    assert better < 0.01
+    assert not both.is_equivalent
+    assert p_worse_pairs(0, 0, 0, 0.05) is None
+    assert p_worse_means([0.5], 0.05) is None

@@ -1,0 +1,1 @@
+"""From a scorecard to advice for one situation: a candidate with reasons, or that the runs cannot carry one."""
