@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -42,10 +43,11 @@ class ScriptedModel:
         )
         await reply.prepare(request)
         size = max(1, -(-len(given.body) // given.parts))
-        for at in range(0, len(given.body), size):
-            await reply.write(given.body[at : at + size])
-            await asyncio.sleep(0)
-        await reply.write_eof()
+        with contextlib.suppress(ConnectionError):  # who asked may leave in the midst of it
+            for at in range(0, len(given.body), size):
+                await reply.write(given.body[at : at + size])
+                await asyncio.sleep(0)
+            await reply.write_eof()
         return reply
 
 
