@@ -76,8 +76,8 @@ class _Left:
             sent = self._put(raw[start:end], part)
             if sent is None:
                 return None
-            if not (self._has_put and part.get("text") == "" and len(part) == 1):  # where pieces of a call vanished
-                kept.append(sent)
+            if not (self._has_put and part.get("text") == "" and len(part) == 1 and len(parts) > 1):
+                kept.append(sent)  # all but what vanished pieces of a call have left
         if kept == [raw[start:end] for start, end in elements(raw, listed.start, listed.end)]:
             return raw
         return apply_edits(raw, [Edit(listed.start, listed.end, b"[" + b",".join(kept) + b"]")])
@@ -122,16 +122,15 @@ def _put_results(layout: Layout, at: int, turn: TurnCalls) -> bool:
     content = fields_of(decoded(raw), "a content")
     parts = [fields_of(part, "a part") for part in list_of(content.get("parts"), "'parts'")]
     results = [index for index, part in enumerate(parts) if part.get(_RESULT) is not None]
-    among = woven(len(results), turn)
     if not results:
-        if len(among) != 1 or len(refused(turn)) != len(turn):
+        if len(refused(turn)) != len(turn):
             return False
         layout.put_ahead(at, [b'{"role":"user","parts":[' + b",".join(map(_result, turn)) + b"]}"])
         return True
     listed = members(raw)[content.key("parts")]
     spans = elements(raw, listed.start, listed.end)
     places: dict[int, Sequence[bytes]] = {}
-    for place, calls in among.items():
+    for place, calls in woven(len(results), turn).items():
         index = results[place] if place < len(results) else results[-1] + 1
         places[index] = [_result(call) for call in calls]
     layout.replace_item(at, apply_edits(raw, insertions(spans, listed.end, places)))
