@@ -17,14 +17,20 @@ is F1 where everything that was matched stands in the same order, else less.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import permutations
+from math import perm
+from operator import getitem
 
 from scoring.paths import Call, Node, folded
 from trajectory.runs import Frozen, ToolKind
 
 _Key = tuple[str, Node]
+_Sums = tuple[int, int, int, int, float]
+"""The fields of a Match."""
+_FEW = 24
 
 
 class Match(Frozen):
@@ -96,10 +102,10 @@ def align(
     def of(kind: ToolKind) -> Match | None:
         if not kinds or kind not in kinds.values():
             return None
-        return sum((match for tool, match in by_tool.items() if kinds.get(tool) == kind), NOTHING)
+        return _added(sums for tool, sums in by_tool.items() if kinds.get(tool) == kind)
 
     return Alignment(
-        every=sum(by_tool.values(), NOTHING),
+        every=_added(by_tool.values()),
         reads=of("read"),
         writes=of("write"),
         order=_balance(_in_order(mine, theirs), len(mine), len(theirs)),
@@ -109,15 +115,20 @@ def align(
 @lru_cache(maxsize=1 << 16)
 def similarity(a: Node, b: Node) -> float:
     """Symmetric, 1 for equal values, see above."""
+    return _alike(a, b)
+
+
+def _alike(a: Node, b: Node) -> float:
     if a == b:
         return 1.0
     (kind, ours), (other, theirs) = a, b
     if kind != other or kind not in ("object", "array"):
         return 0.0
     if kind == "array":
-        return sum(map(similarity, ours, theirs)) / max(len(ours), len(theirs))
+        return sum(map(_alike, ours, theirs)) / max(len(ours), len(theirs))
     mine, yours = dict(ours), dict(theirs)
-    return sum(similarity(mine[key], yours[key]) for key in mine if key in yours) / len(mine.keys() | yours.keys())
+    common = [key for key in mine if key in yours]
+    return sum([_alike(mine[key], yours[key]) for key in common]) / (len(mine) + len(yours) - len(common))
 
 
 def exact_repeats(calls: Sequence[Call]) -> int:
@@ -156,38 +167,40 @@ def _keys(calls: Sequence[Call], *, fold_text: bool) -> tuple[_Key, ...]:
     return tuple((call.tool, read(call)) for call in calls)
 
 
+def _added(sums: Iterable[_Sums]) -> Match:
+    columns = [sum(column) for column in zip(*sums, strict=True)] or [0] * 5
+    actual, reference, exact, paired, alike = columns
+    return Match(actual=actual, reference=reference, exact=exact, paired=paired, similarity=alike)
+
+
 @lru_cache(maxsize=1 << 13)
-def _by_tool(actual: tuple[_Key, ...], reference: tuple[_Key, ...]) -> Mapping[str, Match]:
+def _by_tool(actual: tuple[_Key, ...], reference: tuple[_Key, ...]) -> Mapping[str, _Sums]:
     """Calls of different tools are never paired, so that each tool is an assignment of its own."""
-    calls: defaultdict[str, tuple[list[Node], list[Node]]] = defaultdict(lambda: ([], []))
+    calls: dict[str, tuple[list[Node], list[Node]]] = {}
     for side, keys in enumerate((actual, reference)):
         for tool, node in keys:
-            calls[tool][side].append(node)
-    return {tool: _match(mine, theirs) for tool, (mine, theirs) in calls.items()}
+            calls.setdefault(tool, ([], []))[side].append(node)
+    return {tool: _sums(mine, theirs) for tool, (mine, theirs) in calls.items()}
 
 
-def _match(actual: Sequence[Node], reference: Sequence[Node]) -> Match:
-    exact = (Counter(actual) & Counter(reference)).total()
+def _sums(actual: Sequence[Node], reference: Sequence[Node]) -> _Sums:
+    if not actual or not reference:
+        return len(actual), len(reference), 0, 0, 0.0
+    exact = (Counter(actual) & Counter(reference)).total() if len(actual) > 1 else int(actual[0] in reference)
     smaller = min(len(actual), len(reference))
     values = [1.0] * exact if exact == smaller else _assign(actual, reference)
-    return Match(
-        actual=len(actual),
-        reference=len(reference),
-        exact=exact,
-        paired=sum(value > 0 for value in values),
-        similarity=sum(values),
-    )
+    return len(actual), len(reference), exact, sum(value > 0 for value in values), sum(values)
 
 
-def _assign(actual: Sequence[Node], reference: Sequence[Node]) -> list[float]:
-    """The similarities of the pairs of the best assignment."""
-    rows = [[similarity(a, b) for b in reference] for a in actual]
-    if len(actual) == 1 or len(reference) == 1:
-        return [max(max(row) for row in rows)]
+def _assign(actual: Sequence[Node], reference: Sequence[Node]) -> Sequence[float]:
+    """The similarities of the pairs of the best assignment. A few pairings are all tried: scipy is slow to call."""
+    short, long = (actual, reference) if len(actual) <= len(reference) else (reference, actual)
+    rows = [[similarity(a, b) for b in long] for a in short]
+    if perm(len(long), len(short)) <= _FEW:
+        return max((list(map(getitem, rows, chosen)) for chosen in permutations(range(len(long)), len(short))), key=sum)
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 -- scipy takes a third of a second to load
 
-    chosen = linear_sum_assignment(rows, maximize=True)
-    return [rows[i][j] for i, j in zip(*chosen, strict=True)]
+    return [rows[i][j] for i, j in zip(*linear_sum_assignment(rows, maximize=True), strict=True)]
 
 
 @lru_cache(maxsize=1 << 13)

@@ -93,6 +93,8 @@ def _proposed(step: Step) -> int:
     answer = step.last.answer
     if answer is None or not answer.calls:
         return 0
+    if not step.last.verdicts:
+        return len(answer.calls)
     names = Counter(call.name for call in answer.calls)
     for note in step.last.verdicts:
         if note.action == "refuse" and names[note.subject] > 0:
