@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ironcage.settings import Loaded
+from policies.arguments.rule import described
 from policies.building import build_rules
 from policies.constraints import Constraints
 from policies.engine import Engine
@@ -12,7 +13,7 @@ from policies.hosts import parse_host
 from policies.memory_ledger import MemoryLedger
 from policies.quoting import listed, shown
 from policies.settings import PolicySettings
-from policies.verdict import Refuse
+from policies.verdict import AwaitArguments, Refuse
 from trajectory.errors import OperatorError
 from trajectory.events import CallProposed, ToolAsked
 
@@ -42,6 +43,7 @@ def explain(loaded: Loaded) -> list[Sentence]:
     constraints, policies = loaded.constraints, loaded.settings.policies
     return [
         _tools(constraints, policies),
+        *_arguments(policies),
         _hosts(loaded),
         _bytes(constraints, policies),
         _retries(constraints, policies),
@@ -50,9 +52,12 @@ def explain(loaded: Loaded) -> list[Sentence]:
     ]
 
 
-def explain_tool(loaded: Loaded, tool: str) -> Answer:
-    """Of a call of `tool` that a model proposes, or that an agent makes of a configured tool server."""
-    verdict = _engine(loaded).judge(CallProposed("explain", tool))
+def explain_tool(loaded: Loaded, tool: str, arguments: str | None = None) -> Answer:
+    """Of a call of `tool` that a model proposes, or that an agent makes of a configured tool server.
+
+    `arguments` is JSON; without it the answer is of the name, and says if arguments are judged, too.
+    """
+    verdict = _engine(loaded).judge(CallProposed("explain", tool, arguments=arguments))
     if isinstance(verdict, Refuse):
         return Answer("tool", tool, False, verdict.rule, verdict.code, verdict.message)
     allowed = loaded.constraints.constraints.allowed_tools
@@ -61,6 +66,8 @@ def explain_tool(loaded: Loaded, tool: str) -> Answer:
     else:
         entry = next(e for e in allowed if e == tool or (e.endswith("*") and tool.startswith(e[:-1])))
         why = f'The tool "{shown(tool)}" may be called: constraints.allowed_tools has "{shown(entry)}".'
+    if isinstance(verdict, AwaitArguments):
+        why += " Its arguments are judged as well (policies.tools.arguments)."
     return Answer("tool", tool, True, "tool_allowlist", "", why)
 
 
@@ -103,6 +110,20 @@ def _tools(constraints: Constraints, policies: PolicySettings) -> Sentence:
         "a call of another one in a reply becomes a text that the model can read.",
         keys,
     )
+
+
+def _arguments(policies: PolicySettings) -> list[Sentence]:
+    """One sentence for each tool; none where arguments are not judged."""
+    return [
+        Sentence(
+            "tool_arguments",
+            f'Calls of "{shown(tool)}" are refused unless '
+            + " and ".join(f"{shown(argument)} is {described(asked)}" for argument, asked in arguments.items())
+            + "; so are arguments that could be read in two ways.",
+            (f"policies.tools.arguments.{tool}",),
+        )
+        for tool, arguments in policies.tools.arguments.items()
+    ]
 
 
 def _hosts(loaded: Loaded) -> Sentence:

@@ -92,7 +92,15 @@ def _tools(loaded: Loaded) -> Iterator[Finding]:
             yield Finding(
                 "tool_covered", where, f"`{entry}` says nothing new: `{wider[0]}` allows it too", "remove one of them"
             )
-    yield from _tools_never_reached(loaded, ToolAllowlist(allowed))
+    allowlist = ToolAllowlist(allowed)
+    yield from _tools_never_reached(loaded, allowlist)
+    for tool in loaded.settings.policies.tools.arguments:
+        if not allowlist.allows(tool) and not (tool.endswith("*") and any(e.startswith(tool[:-1]) for e in allowed)):
+            yield Finding(
+                "arguments_never_judged", f"policies.tools.arguments.{tool}",
+                f"it says what `{tool}` may be called with, and constraints.allowed_tools refuses each call of it",
+                "add the tool to the list, or remove its arguments here",
+            )  # fmt: skip
 
 
 def _tools_never_reached(loaded: Loaded, allowlist: ToolAllowlist) -> Iterator[Finding]:
@@ -104,6 +112,16 @@ def _tools_never_reached(loaded: Loaded, allowlist: ToolAllowlist) -> Iterator[F
                     f"the tool `{tool}` is configured, and constraints.allowed_tools refuses each call of it",
                     "add it to the list, or remove it here",
                 )  # fmt: skip
+
+
+def _arguments(loaded: Loaded) -> Iterator[Finding]:
+    tools = loaded.settings.policies.tools
+    if tools.arguments and loaded.constraints.constraints.allowed_tools is None:
+        yield Finding(
+            "arguments_without_allowlist", "policies.tools.arguments",
+            "only these names are judged by their arguments, and a tool of any other name may be called with anything",
+            "set constraints.allowed_tools",
+        )  # fmt: skip
 
 
 def _hosts(loaded: Loaded) -> Iterator[Finding]:
@@ -183,6 +201,7 @@ _LINTS: tuple[Callable[[Loaded], Iterator[Finding]], ...] = (
     _redaction,
     _retries,
     _tools,
+    _arguments,
     _hosts,
     _bytes,
 )

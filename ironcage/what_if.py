@@ -18,7 +18,13 @@ from policies.verdict import DropTools, Refuse, Verdict
 from trajectory.events import AttemptEnded, BytesMoved, CallProposed, ModelAsked, ToolAsked
 from trajectory.trajectory import AttemptView, OutcomeLabel, Step, Trajectory
 
-JUDGED = ("tool_not_allowed", "egress_host_refused", "egress_budget_exhausted", "retry_budget_exhausted")
+JUDGED = (
+    "tool_not_allowed",
+    "tool_arguments_refused",
+    "egress_host_refused",
+    "egress_budget_exhausted",
+    "retry_budget_exhausted",
+)
 """Codes of the rules that constraints make; refusals for other reasons would be the same."""
 
 
@@ -90,9 +96,10 @@ def _judged(
     changes: list[Change] = []
     verdicts: list[Verdict] = [engine.judge(BytesMoved(trajectory, step.host, received=view.reply_bytes))]
     if view.answer is not None and not isinstance(verdicts[0], Refuse):
-        calls = {call.name: call.id for call in view.answer.calls}
-        verdicts += [engine.judge(CallProposed(trajectory, name, call_id)) for name, call_id in calls.items()]
-    changes += [_change(step, view, verdict) for verdict in verdicts if isinstance(verdict, Refuse)]
+        # arguments as they were written down: with pseudonyms, where values were masked
+        calls = [CallProposed(trajectory, call.name, call.id, call.arguments) for call in view.answer.calls]
+        verdicts += [engine.judge(call) for call in calls]
+    changes += dict.fromkeys(_change(step, view, verdict) for verdict in verdicts if isinstance(verdict, Refuse))
     cut = isinstance(verdicts[0], Refuse)
     # an attempt that was refused then, and would go through, is taken to end well: how it would have is not known
     end = "refused" if cut else "complete" if view.end == "refused" else view.end

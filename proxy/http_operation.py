@@ -25,6 +25,7 @@ from trajectory.record import Body, Span, ToolUse
 _WHOLE_BYTES = 64 * 1024
 _MAX_RECORDED_BYTES = 32 * 1024 * 1024
 _MAX_ARGUMENT_CHARACTERS = 64 * 1024
+_MAX_JUDGED_CHARACTERS = 1024 * 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +66,8 @@ class HttpOperation:
             tool=self.route.tool,
             digest=self.digest,
             body_bytes=len(self._body),
-            arguments=self._arguments(),
+            arguments=self._arguments(_MAX_JUDGED_CHARACTERS),
+            unread=self._unread(),
         )
 
     def brings(self) -> tuple[CallProposed, ...]:
@@ -162,11 +164,23 @@ class HttpOperation:
         if self._reply_bytes <= _MAX_RECORDED_BYTES:
             self._reply.append(data)
 
-    def _arguments(self) -> str:
+    def _arguments(self, most: int = _MAX_ARGUMENT_CHARACTERS) -> str:
         """The body where there is one, else the query: both are what the agent chose."""
         if self._body:
-            return self._body[:_MAX_ARGUMENT_CHARACTERS].decode("utf-8", "replace")
+            return self._body[:most].decode("utf-8", "replace")
         return urlsplit(self.route.path).query
+
+    def _unread(self) -> str:
+        """Why the tool may get something else than what its arguments are judged by."""
+        if self._body and "?" in self.route.path:
+            return "they stand in a body and in a query, and nobody can say here which of them counts"
+        if len(self._body) > _MAX_JUDGED_CHARACTERS:
+            return f"they are longer than {_MAX_JUDGED_CHARACTERS} bytes"
+        try:
+            self._body.decode()
+        except UnicodeDecodeError:
+            return "they are not UTF-8"
+        return ""
 
     def _vault(self, redactor: Redactor) -> Vault:
         if self.memory.vault is None:

@@ -110,8 +110,10 @@ class McpOperation:
         """What the client's model calls on behalf of the server, which runs it."""
         if self._message is None:
             return ()
-        names = mcp.sampled_calls(self._message)
-        return tuple(CallProposed(self.memory.id, name, aliases=self._aliases(name)) for name in names)
+        return tuple(
+            CallProposed(self.memory.id, name, arguments=arguments, aliases=self._aliases(name))
+            for name, arguments in mcp.sampled_calls(self._message)
+        )
 
     def apply(self, verdict: DropTools) -> None:
         """A request offers no tools."""

@@ -69,14 +69,19 @@ def check(
 def explain_policy(
     context: typer.Context,
     tool: Annotated[str | None, typer.Option(help="Whether this tool may be called, and why.")] = None,
+    arguments: Annotated[
+        str | None, typer.Option(help="With --tool: the arguments of the call, as a JSON object.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Whether this host may be reached, and why.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say in sentences what each rule does, or what it says of a tool or host; exit code 1 if one is refused."""
     loaded = load(context.obj)
     answers: list[Answer] = []
+    if arguments is not None and tool is None:
+        raise OperatorError("--arguments are those of a tool", hint="name it with --tool")
     if tool is not None:
-        answers.append(explain_tool(loaded, tool))
+        answers.append(explain_tool(loaded, tool, arguments))
     if host is not None:
         answers.append(explain_host(loaded, host))
     if answers:

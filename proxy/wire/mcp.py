@@ -181,12 +181,12 @@ def without_tools(message: Message, names: frozenset[str]) -> bytes:
     return apply_edits(message.raw, list(dict.fromkeys(edits)))
 
 
-def sampled_calls(message: Message) -> tuple[str, ...]:
-    """Names of the tools that a client's model calls on behalf of the server: it posts them as an answer to
-    sampling, or with `inputResponses`.
+def sampled_calls(message: Message) -> tuple[tuple[str, str], ...]:
+    """Names and arguments (JSON) of the tools that a client's model calls on behalf of the server: it posts them as
+    an answer to sampling, or with `inputResponses`.
     """
     answers: list[Any] = [message.result, *_object(message.params.get("inputResponses")).values()]
-    return tuple(name for answer in answers for name in _tool_uses(_object(answer).get("content")))
+    return tuple(call for answer in answers for call in _tool_uses(_object(answer).get("content")))
 
 
 def task_of(message: Message) -> str:
@@ -238,10 +238,10 @@ def _sampled(path: Path, params: dict[str, Any]) -> Iterator[ToolList]:
         yield ToolList((*path, "tools"), _names(tools), choice)
 
 
-def _tool_uses(content: object) -> Iterator[str]:
+def _tool_uses(content: object) -> Iterator[tuple[str, str]]:
     for block in content if isinstance(content, list) else [content]:
         if isinstance(block, dict) and block.get("type") == "tool_use":
-            yield str(block.get("name") or "")
+            yield str(block.get("name") or ""), json.dumps(block["input"]) if "input" in block else ""
 
 
 def _replaced(raw: bytes, path: Path, value: bytes) -> list[Edit]:

@@ -70,3 +70,14 @@ def test_host_is_judged_apart_from_bytes(tmp_path: Path) -> None:
 def test_url_in_place_of_a_host_is_the_operators_fault(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="--host"):
         explain_host(settings(tmp_path), "https://example.com/x")
+
+
+def test_arguments_are_explained_and_a_call_is_answered_with_its_own(tmp_path: Path) -> None:
+    rules = {"pay": {"amount": {"max": 100}}, "file_*": {"path": {"under": ["/workspace"]}}}
+    loaded = settings(tmp_path, policies={"tools": {"arguments": rules}})
+    text = " ".join(sentence.text for sentence in explain(loaded) if sentence.rule == "tool_arguments")
+    assert '"pay"' in text and "at most 100" in text and "/workspace" in text
+    assert explain_tool(loaded, "pay").allowed and "arguments are judged" in explain_tool(loaded, "pay").text
+    assert explain_tool(loaded, "pay", '{"amount": 5}').allowed
+    refused = explain_tool(loaded, "pay", '{"amount": 500}')
+    assert (refused.allowed, refused.code, refused.rule) == (False, "tool_arguments_refused", "tool_arguments")

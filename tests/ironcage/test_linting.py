@@ -60,6 +60,12 @@ def test_defaults_limit_nothing_and_redact_nothing(tmp_path: Path) -> None:
         ({"network_egress_limit_mb": 0}, {}, ["no_byte_allowed"]),
         ({"allowed_tools": []}, {}, ["no_tool_allowed", "tool_never_allowed"]),
         ({"allowed_tools": ["*"]}, {}, ["all_tools_allowed"]),
+        ({}, {"tools": {"arguments": {"pay": {"x": {"max": 1}}}}}, ["arguments_without_allowlist"]),
+        (
+            {"allowed_tools": ["refund"]},
+            {"tools": {"arguments": {"ref*": {"x": {"max": 1}}, "pay": {"x": {"max": 1}}}}},
+            ["arguments_never_judged"],
+        ),
         ({"allowed_tools": ["ref*", "refund"]}, {}, ["tool_covered"]),
         ({"allowed_tools": ["look_up"]}, {}, ["tool_never_allowed"]),
         ({"egress_hosts": ["api.example.com"]}, {}, ["host_covered"]),

@@ -15,13 +15,13 @@ from trajectory.record import Attempt, ToolUse, VerdictNote
 from trajectory.trajectory import OutcomeLabel
 
 
-def tried(attempts: list[Attempt], label: OutcomeLabel | None = None, **limits: Any) -> Rejudged:
+def tried(attempts: list[Attempt], label: OutcomeLabel | None = None, policies: Any = None, **limits: Any) -> Rejudged:
     store = MemoryStore()
     store.append(attempts)
     if label:
         store.label("s-1", label, "")
     constraints = Constraints.model_validate({"constraints": limits})
-    return rejudge(store.trajectory("s-1"), constraints, PolicySettings(), [])
+    return rejudge(store.trajectory("s-1"), constraints, PolicySettings.model_validate(policies or {}), [])
 
 
 def asked(place: int = 0, /, *names: str, **rest: Any) -> Attempt:
@@ -48,6 +48,17 @@ def test_tool_that_would_not_be_allowed_is_refused_where_it_was_proposed_and_whe
     assert codes(result) == [(0, "tool_not_allowed", "pay"), (2, "tool_not_allowed", "pay")]
     assert result.no_longer_offered == ("pay",)
     assert result.breaks_a_pass
+
+
+def test_calls_are_judged_by_the_arguments_that_were_recorded() -> None:
+    rules = {"tools": {"arguments": {"pay": {"amount": {"max": 5}}}}}
+    calls = tuple(ToolCall(f"c{n}", "pay", f'{{"amount":{n}}}') for n in (5, 6))
+    proposed = asked(0, answer=Reply("", calls, "tool_call"))
+    called = used(1, "pay", tool=ToolUse("pay", '{"amount":7}'))
+    assert codes(tried([proposed, called], policies=rules)) == [
+        (0, "tool_arguments_refused", "pay"),
+        (1, "tool_arguments_refused", "pay"),
+    ]
 
 
 def test_only_a_run_labelled_passed_counts_as_broken() -> None:

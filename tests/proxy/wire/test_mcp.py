@@ -143,12 +143,13 @@ def test_tools_without_a_name_go_by_the_empty_one() -> None:
 
 
 def test_calls_that_the_client_sampled_are_found() -> None:
-    use = {"type": "tool_use", "id": "1", "name": "shell", "input": {}}
-    assert sampled_calls(message(id=1, result={"role": "assistant", "content": use})) == ("shell",)
-    assert sampled_calls(message(id=1, result={"content": [{"type": "text", "text": "x"}, use]})) == ("shell",)
-    responses = {"q": {"role": "assistant", "content": [use, {**use, "name": None}]}}
+    use = {"type": "tool_use", "id": "1", "name": "shell", "input": {"command": "ls"}}
+    called = ("shell", '{"command": "ls"}')
+    assert sampled_calls(message(id=1, result={"role": "assistant", "content": use})) == (called,)
+    assert sampled_calls(message(id=1, result={"content": [{"type": "text", "text": "x"}, use]})) == (called,)
+    responses = {"q": {"role": "assistant", "content": [use, {"type": "tool_use"}]}}
     assert sampled_calls(message(id=1, method="tools/call", params={"name": "t", "inputResponses": responses})) == (
-        "shell", "",
+        called, ("", ""),
     )  # fmt: skip
     assert sampled_calls(message(id=1, result={"content": "x"})) == ()
 
