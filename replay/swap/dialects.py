@@ -6,25 +6,33 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from urllib.parse import quote
 
 from proxy.arrivals import Headers
 from proxy.wire.anthropic_messages import AnthropicMessages
 from proxy.wire.format import Rendered, Wire
+from proxy.wire.gemini import GeminiGenerate
 from proxy.wire.openai_chat import OpenAIChat
+from proxy.wire.openai_responses import OpenAIResponses
 from replay.swap import naming
 from replay.swap.losses import Losses
 from replay.swap.naming import Bounds, Names
 from replay.swap.neutral import Json, Request
 from replay.swap.reading import anthropic_messages as from_messages
+from replay.swap.reading import gemini as from_gemini
 from replay.swap.reading import openai_chat as from_chat
+from replay.swap.reading import openai_responses as from_responses
 from replay.swap.replies import anthropic_messages as say_messages
+from replay.swap.replies import gemini as say_gemini
 from replay.swap.replies import openai_chat as say_chat
+from replay.swap.replies import openai_responses as say_responses
 from replay.swap.replies.said import Manner, Said
 from replay.swap.writing import anthropic_messages as to_messages
+from replay.swap.writing import gemini as to_gemini
 from replay.swap.writing import openai_chat as to_chat
-from replay.turns.anthropic_messages import MessagesTurns
+from replay.swap.writing import openai_responses as to_responses
+from replay.turns.choose import TURNS
 from replay.turns.contract import Turns
-from replay.turns.openai_chat import ChatTurns
 
 _VERSION = re.compile(r"/v\d+\w*$")
 ANTHROPIC_VERSION = ("anthropic-version", "2023-06-01")
@@ -56,12 +64,10 @@ class Dialect:
         return base_path + version + self.place(model)
 
 
-def _dialect(
-    wire: Wire, turns: Turns, reads: ModuleType, writes: ModuleType, says: ModuleType, **rest: object
-) -> Dialect:
+def _dialect(wire: Wire, reads: ModuleType, writes: ModuleType, says: ModuleType, **rest: object) -> Dialect:
     return Dialect(
         wire=wire,
-        turns=turns,
+        turns=TURNS[wire.name],
         read=reads.read,
         spelling=reads.SPELLING,
         write=writes.write,
@@ -71,16 +77,29 @@ def _dialect(
     )
 
 
+def _at_model(model: str) -> str:
+    return f"/models/{quote(model.removeprefix('models/'), safe='')}:generateContent"
+
+
 _ALL = (
     _dialect(
-        OpenAIChat(), ChatTurns(), from_chat, to_chat, say_chat,
+        OpenAIChat(), from_chat, to_chat, say_chat,
         names=naming.OPENAI_NAME, ids=naming.CHAT_ID, version="/v1", place=lambda _: "/chat/completions",
         takes_seed=True,
     ),
     _dialect(
-        AnthropicMessages(), MessagesTurns(), from_messages, to_messages, say_messages,
+        AnthropicMessages(), from_messages, to_messages, say_messages,
         names=naming.ANTHROPIC_NAME, ids=naming.ANTHROPIC_ID, version="/v1", place=lambda _: "/messages",
         headers=(ANTHROPIC_VERSION,),
+    ),
+    _dialect(
+        OpenAIResponses(), from_responses, to_responses, say_responses,
+        names=naming.OPENAI_NAME, ids=naming.RESPONSES_ID, version="/v1", place=lambda _: "/responses",
+    ),
+    _dialect(
+        GeminiGenerate(), from_gemini, to_gemini, say_gemini,
+        names=naming.GEMINI_NAME, ids=naming.GEMINI_ID, version="/v1beta", place=_at_model,
+        takes_seed=True, model_in_path=True,
     ),
 )  # fmt: skip
 DIALECTS: dict[str, Dialect] = {dialect.wire.name: dialect for dialect in _ALL}
