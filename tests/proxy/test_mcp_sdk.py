@@ -38,7 +38,7 @@ async def test_a_client_lists_and_calls_tools_as_without_the_gateway(tmp_path: P
         for url in (server.url, served.url("demo")):
             async with client(url, mode=mode) as sdk:
                 listed = await sdk.list_tools()
-                assert [tool.name for tool in listed.tools] == ["add", "contact", "fail", "slow", "shell_exec"]
+                assert [tool.name for tool in listed.tools] == ["add", "contact", "fail", "slow", "busy", "shell_exec"]
                 added = await sdk.call_tool("add", {"a": 2, "b": 3})
                 assert (added.content[0].text, added.is_error) == ("5", False)
                 assert (await sdk.call_tool("contact", {"email": "x"})).content[0].text.startswith("reach x")
@@ -72,7 +72,7 @@ async def test_tools_beyond_the_allowlist_are_neither_listed_nor_run(tmp_path: P
     listing = next(a for a in served.attempts if a.extra.get("mcp_method") == "tools/list")
     assert b"shell_exec" in joined(listing.reply)
     assert b"shell_exec" not in joined(listing.client_reply)
-    assert [(note.action, note.count) for note in listing.verdicts] == [("rewrite", 3)]
+    assert [(note.action, note.count) for note in listing.verdicts] == [("rewrite", 4)]
 
 
 async def test_calls_side_by_side_are_judged_one_by_one(tmp_path: Path, server: Any) -> None:

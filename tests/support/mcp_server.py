@@ -13,7 +13,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, MutableMapping
+    from collections.abc import AsyncIterator, Iterator, MutableMapping
+    from pathlib import Path
 
 PERSON = "jane.roe@clinic-example.org"
 Asgi = "Callable[[Any, Any, Any], Awaitable[None]]"
@@ -56,6 +57,10 @@ def tools_of(served: Served) -> MCPServer:
         return "done"
 
     @server.tool()
+    def busy() -> str:
+        return "answered with 429 before it gets here"
+
+    @server.tool()
     def shell_exec(command: str) -> str:
         served.calls.append(("shell_exec", {"command": command}))
         return command
@@ -64,7 +69,8 @@ def tools_of(served: Served) -> MCPServer:
 
 
 @asynccontextmanager
-async def mcp_server(*, json_response: bool = False) -> AsyncIterator[Served]:
+async def mcp_server(*, json_response: bool = False, certificate: Path | None = None) -> AsyncIterator[Served]:
+    """Over TLS if there is a certificate; its key is beside it (see make_certificate)."""
     served = Served()
     inner = tools_of(served).streamable_http_app(json_response=json_response)
 
@@ -72,11 +78,23 @@ async def mcp_server(*, json_response: bool = False) -> AsyncIterator[Served]:
         if scope["type"] == "http":
             headers = {key.decode(): value.decode() for key, value in scope["headers"]}
             served.requests.append((scope["method"], headers))
-        await inner(scope, receive, send)
+        if scope["type"] == "http" and scope["method"] == "POST":
+            body = await _body(receive)
+            if b'"busy"' in body:
+                served.calls.append(("busy", {}))
+                await send({"type": "http.response.start", "status": 429, "headers": []})
+                await send({"type": "http.response.body", "body": b"slow down"})
+                return
+            read = iter([{"type": "http.request", "body": body}])
+            await inner(scope, lambda: _next(read, receive), send)
+        else:
+            await inner(scope, receive, send)
 
+    tls = {"ssl_certfile": certificate, "ssl_keyfile": certificate.with_name("fhir-key.pem")} if certificate else {}
     config = uvicorn.Config(
-        noting, host="127.0.0.1", port=0, log_level="critical", lifespan="on", ws="none", timeout_graceful_shutdown=1
-    )
+        noting, host="127.0.0.1", port=0, log_level="critical", lifespan="on", ws="none", timeout_graceful_shutdown=1,
+        **tls,  # type: ignore[arg-type]
+    )  # fmt: skip
     server = uvicorn.Server(config)
     ready = asyncio.Event()
     started = server.startup
@@ -90,11 +108,26 @@ async def mcp_server(*, json_response: bool = False) -> AsyncIterator[Served]:
     try:
         await ready.wait()
         port = server.servers[0].sockets[0].getsockname()[1]
-        served.url = f"http://127.0.0.1:{port}/mcp"
+        # over TLS by name: clients leave 127.0.0.1 out of proxying more often than localhost
+        served.url = f"https://localhost:{port}/mcp" if certificate else f"http://127.0.0.1:{port}/mcp"
         yield served
     finally:
         server.should_exit = True
         await task
+
+
+async def _body(receive: Any) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+async def _next(read: Iterator[Any], receive: Any) -> Any:
+    """What was read already, then what comes."""
+    return next(read, None) or await receive()
 
 
 def client(url: str, *, mode: str = "2026-07-28", **options: Any) -> Client:
