@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ironcage.assembly import Doors
+from ironcage.conditions import conditions_of
 from ironcage.reach import agent_environment, ca_folder
 from proxy.masking import mask_plain
 from proxy.operation import Swap
@@ -105,9 +105,7 @@ class BakeoffHouse:
         return Limits(egress_mb=limits.network_egress_limit_mb, max_retries=limits.max_retries)
 
     def conditions(self) -> Mapping[str, str]:
-        loaded = self._doors.loaded
-        policies = loaded.settings.policies.model_dump_json()
-        return {"constraints": loaded.constraints.digest(), "policies": _digest(policies)}
+        return conditions_of(self._doors.loaded)
 
     async def ask(self, session: str, upstream: str, path: str, body: bytes) -> tuple[int, bytes]:
         configured = self._doors.hall.router.upstream(upstream)
@@ -145,7 +143,3 @@ def _watcher(budget_spent: BudgetSpent) -> Callable[[VerdictNote], None]:
             budget_spent(cause, note.message)
 
     return watch
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

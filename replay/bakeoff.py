@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from replay.cage.contract import Cage
+from replay.dataset import dataset_of
 from replay.executors.contract import Executor, Job
 from replay.fingerprint import digest_of, fingerprint_of, fingerprint_parts, require_equal
 from replay.house import House
@@ -27,7 +28,7 @@ from replay.world.declared import declared_kinds, open_worlds, read_worlds
 from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name
-from trajectory.runs import Bakeoff, Candidate, Limits, Mode, Run
+from trajectory.runs import Bakeoff, Candidate, Dataset, Limits, Mode, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,8 @@ async def begin(
     if plan.mode == "offline":
         answers = {task.id: await asyncio.to_thread(recordings_digest, store, task) for task in plan.tasks}
         parts["model_answers"] = digest_of(answers)
-    bakeoff = _header(plan, parts, created_at)
+    dataset = dataset_of(plan.tasks, conditions=house.conditions(), seed=plan.seed)
+    bakeoff = _header(plan, parts, dataset, created_at)
     if before is not None:
         require_equal(plan.id, before.fingerprint_parts, parts)
     await asyncio.to_thread(store.put_bakeoff, bakeoff)
@@ -213,7 +215,7 @@ def plan_parts(plan: Plan, house: House, worlds: Mapping[str, Snapshot]) -> dict
     )
 
 
-def _header(plan: Plan, parts: Mapping[str, str], now_s: float) -> Bakeoff:
+def _header(plan: Plan, parts: Mapping[str, str], dataset: Dataset, now_s: float) -> Bakeoff:
     return Bakeoff(
         id=plan.id,
         created_at=now_s,
@@ -227,6 +229,7 @@ def _header(plan: Plan, parts: Mapping[str, str], now_s: float) -> Bakeoff:
         weights=dict(plan.weights),
         tool_kinds=declared_kinds(plan.world),
         constraints=dict(plan.constraints),
+        dataset=dataset,
     )
 
 

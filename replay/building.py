@@ -157,15 +157,24 @@ def _check_for_loop(
         raise _NotReplayableError(f"no agent command is known, and its first request was not recorded: {why}")
     if conversation is None:
         raise _NotReplayableError("no agent command is known, and its first request cannot be read")
-    at_first = sum(message.role == "user" for message in conversation)
-    last = store.body(steps[-1].last.id, "request")
-    later = _conversation(steps[-1], last) or ()
-    more = sum(message.role == "user" for message in later) - at_first
-    if more > 0:
+    if more := _more_from_user(store, steps, conversation):
         raise _NotReplayableError(
             f"no agent command is known, and the user spoke again {more} times after the first request: "
             "what a user would have said to another model is not on the tape"
         )
+
+
+def later_user_messages(store: Store, recorded: Trajectory) -> int:
+    """How often the user spoke again after the first request; 0 where that cannot be read."""
+    steps = recorded.model_steps
+    first = _conversation(steps[0], store.body(steps[0].last.id, "request")) if steps else None
+    return 0 if first is None else _more_from_user(store, steps, first)
+
+
+def _more_from_user(store: Store, steps: tuple[Step, ...], first: tuple[Message, ...]) -> int:
+    later = _conversation(steps[-1], store.body(steps[-1].last.id, "request")) or ()
+    more = sum(message.role == "user" for message in later) - sum(message.role == "user" for message in first)
+    return max(0, more)
 
 
 def _reference(recorded: Trajectory) -> tuple[ReferenceCall, ...]:

@@ -10,10 +10,8 @@ import msgspec
 from pydantic import Field, ValidationError
 
 from trajectory.errors import FormatError
-from trajectory.runs import Frozen
+from trajectory.runs import Frozen, Mode
 from trajectory.trajectory import OutcomeLabel
-
-Mode = Literal["agent", "closed_loop"]
 
 
 class ReferenceCall(Frozen):
@@ -86,6 +84,8 @@ class Task(Frozen):
     launch: AgentCommand | None = None
     checks: tuple[Check, ...] = ()
     tags: tuple[str, ...] = ()
+    split: str | None = None
+    """The part of the data set that it belongs to: train, test, whatever `tasks build --split` named."""
 
     @property
     def mode(self) -> Mode:
@@ -93,8 +93,8 @@ class Task(Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """Of everything that a run of this task depends on: not of its display name and tags."""
-        content = self.model_dump_json(exclude={"name", "tags"})
+        """Of everything that a run of this task depends on: not of its display name, tags and split."""
+        content = self.model_dump_json(exclude={"name", "tags", "split"})
         return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
     def field(self, key: str) -> str | None:

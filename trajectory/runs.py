@@ -217,6 +217,22 @@ class Run(Frozen):
     """Of attempts at this run that the harness broke, oldest first."""
 
 
+class Dataset(Frozen):
+    """What was given to all candidates, so that two bake-offs can be told to be of the same tasks.
+
+    `tasks` is the digest of all tasks' contents, `policy` that of limits and policies, `tools` those of each tool's
+    definitions by name (more than one where tasks define it otherwise), `parameters` the sets of model parameters
+    with which the tasks were recorded.
+    """
+
+    count: int
+    tasks: str
+    policy: str
+    tools: dict[str, tuple[str, ...]]
+    parameters: tuple[dict[str, object], ...]
+    seed: int
+
+
 class Bakeoff(Frozen):
     """Candidates x tasks x trials. `fingerprint_parts` names each thing that must be equal, with its digest."""
 
@@ -234,3 +250,4 @@ class Bakeoff(Frozen):
     tool_kinds: dict[str, ToolKind] = {}
     """Of the tools whose kind is declared, not guessed from their names."""
     constraints: dict[str, object] = {}
+    dataset: Dataset | None = None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from scoring.report.certificates import certificate_lines
+from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import (
@@ -56,7 +57,7 @@ def render_markdown(card: Scorecard) -> str:
     lines += ["", "## What was equal, and what ran", ""]
     lines += [f"- fingerprint `{card.bakeoff.fingerprint}`"]
     lines += [f"- {_plain(name)}: `{digest}`" for name, digest in sorted(card.bakeoff.fingerprint_parts.items())]
-    lines += [f"- {_plain(line)}" for line in certificate_lines(card)]
+    lines += [f"- {_plain(line)}" for line in (*dataset_lines(card), *certificate_lines(card))]
     lines += [f"- {name} {version}" for name, version in versions().items()]
     lines += ["", *_footnotes(footnotes)]
     return "\n".join(lines).rstrip() + "\n"

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from scoring.report.certificates import certificate_lines
+from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
 from scoring.report.grid import grid_blocks
 from scoring.report.plots import fault_plot, frontier_plot, interval_plot
@@ -65,7 +66,7 @@ def render_html(card: Scorecard) -> str:
         faulty=faulty[:MAX_FAULTS],
         faulty_left_out=max(0, len(faulty) - MAX_FAULTS),
         formulas=list(dict.fromkeys(formula.formula for formula in card.formulas)),
-        certificates=certificate_lines(card),
+        certificates=(*dataset_lines(card), *certificate_lines(card)),
         versions=versions(),
     )
 

@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from scoring.decision.model import Decision
+from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import Cell, Table, cost_table, count_tables, outcome_table, pass_k_table
@@ -34,6 +35,8 @@ def print_report(card: Scorecard, console: Console) -> None:
         console.print(_caution(caution))
     for formula in dict.fromkeys(formula.formula for formula in card.formulas):
         console.print(Text(formula, style="dim"))
+    for line in dataset_lines(card)[:1]:
+        console.print(Text(line, style="dim"))
     if card.decision is not None:
         _print_decision(card.decision, console)
 

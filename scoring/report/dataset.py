@@ -1,0 +1,19 @@
+"""Which tasks, policies and tools a report is about, as digests that another report can be held against."""
+
+from __future__ import annotations
+
+import json
+
+from scoring.scorecard import Scorecard
+from scoring.wording import count
+
+
+def dataset_lines(card: Scorecard) -> tuple[str, ...]:
+    """Empty for a bake-off that was recorded before data sets had an identity."""
+    dataset = card.bakeoff.dataset
+    if dataset is None:
+        return ()
+    tools = (f"tool {name}: {', '.join(pins)}" for name, pins in dataset.tools.items())
+    parameters = (f"recorded with {json.dumps(one, sort_keys=True)}" for one in dataset.parameters)
+    first = f"data set {dataset.tasks}: {count(dataset.count, 'task')}, policy {dataset.policy}, seed {dataset.seed}"
+    return (first, *tools, *parameters)
