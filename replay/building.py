@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from proxy.wire.choose import WIRES
+from proxy.wire.layout import read_layout
 from replay.task import AgentCommand, Check, RecordedLabel, ReferenceCall, Task
 from replay.transcript import LOOP_WIRES, READABLE_WIRES, read_messages
 from trajectory.conversation import Message
@@ -157,6 +159,11 @@ def _check_for_loop(
         raise _NotReplayableError(f"no agent command is known, and its first request was not recorded: {why}")
     if conversation is None:
         raise _NotReplayableError("no agent command is known, and its first request cannot be read")
+    wire = WIRES[first.wire]
+    if wire.held_turn(read_layout(body, wire.list_key)) is not None:
+        raise _NotReplayableError(
+            "no agent command is known, and its first request goes on from a conversation that only its provider has"
+        )
     if more := _more_from_user(store, steps, conversation):
         raise _NotReplayableError(
             f"no agent command is known, and the user spoke again {more} times after the first request: "

@@ -16,7 +16,7 @@ from proxy.wire.gemini_stream import GeminiStream
 from proxy.wire.gemini_tools import allowed_names, calling_config, forced_function, narrowed, without_members
 from proxy.wire.gemini_types import definitions_of, error_of, list_of, message_of
 from proxy.wire.gemini_views import put_back
-from proxy.wire.layout import Layout, Section
+from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.spans import Edit, apply_edits, members, read_json
 from proxy.wire.spelling import Fields, fields_of, folded
 from trajectory.conversation import Message, ToolDefinition, ToolResult
@@ -160,6 +160,18 @@ class GeminiGenerateArray(GeminiGenerate):
     def final_message(self, text: str, model: str, streamed: bool) -> Rendered:
         whole = super().final_message(text, model, streamed=False)
         return Rendered(200, b"[" + whole.body + b"]") if streamed else whole
+
+
+def read_messages(body: bytes) -> tuple[Message, ...]:
+    """All messages of a recorded request body, the system instruction first. Raises FormatError."""
+    layout = read_layout(body, GeminiGenerate.list_key)
+    request = _request(layout)
+    system = request.get("systeminstruction")
+    contents = [item.section.value() for item in layout.items]
+    if not contents:
+        contents = list_of(layout.value("contents"), "'contents'")
+    said = () if system is None else (Message("system", message_of(system).parts),)
+    return (*said, *(message_of(content) for content in contents))
 
 
 def asks_for_array(path: str) -> bool:

@@ -230,7 +230,8 @@ def _whole(value: float | None) -> int | None:
 def _effort(asked: Taking | None, losses: Losses) -> str | None:
     if asked is None:
         return None
-    level, budget = asked.take("thinkingLevel", str), asked.take("thinkingBudget", int)
+    level: str | None = asked.take("thinkingLevel", str)
+    budget: int | None = asked.take("thinkingBudget", int)
     asked.close("reasoning", "how thoughts are shown is not carried")
     if level is not None:
         return level.lower()

@@ -91,12 +91,16 @@ def _item(raw: object, losses: Losses) -> Iterator[Message]:
         losses.add("state", f"input[] of type {kind}", _STATE)
         item.forget()
     else:
-        is_hosted = kind in _HOSTED or kind.startswith("mcp_")
-        losses.add(
-            "tool" if is_hosted else "unknown", f"input[] of type {kind}", PROVIDER_RUN if is_hosted else "left out"
-        )
+        _leave_out(kind, losses)
         item.forget()
     item.close("message")
+
+
+def _leave_out(kind: str, losses: Losses) -> None:
+    if kind in _HOSTED or kind.startswith("mcp_"):
+        losses.add("tool", f"input[] of type {kind}", PROVIDER_RUN)
+    else:
+        losses.add("unknown", f"input[] of type {kind}", "it was left out")
 
 
 def _call(kind: str, item: Taking) -> Call:

@@ -10,46 +10,15 @@ from replay.swap.losses import OWN_REASONING, PROVIDER_RUN, Losses, Taking
 from replay.swap.neutral import Call, Json
 from replay.swap.replies.said import EVENT_STREAM, Manner, Said, encoded, input_counts, lost_finish, output_counts
 
-_ECHOED = [
-    "id",
-    "object",
-    "created_at",
-    "completed_at",
-    "status",
-    "error",
-    "incomplete_details",
-    "instructions",
-    "metadata",
-    "model",
-    "parallel_tool_calls",
-    "tool_choice",
-    "tools",
-    "usage",
-    "temperature",
-    "top_p",
-    "max_output_tokens",
-    "max_tool_calls",
-    "previous_response_id",
-    "conversation",
-    "prompt",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "reasoning",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "text",
-    "top_logprobs",
-    "truncation",
-    "user",
-    "background",
-    "billing",
-    "content_filters",
-    "frequency_penalty",
-    "presence_penalty",
-    "output_text",
-    "moderation",
-]
+# What a response says of itself, or repeats of its request.
+_ECHOED = (
+    "background", "billing", "completed_at", "content_filters", "conversation", "created_at", "error",
+    "frequency_penalty", "id", "incomplete_details", "instructions", "max_output_tokens", "max_tool_calls",
+    "metadata", "model", "moderation", "object", "output_text", "parallel_tool_calls", "presence_penalty",
+    "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention", "reasoning",
+    "safety_identifier", "service_tier", "status", "store", "temperature", "text", "tool_choice", "tool_usage",
+    "tools", "top_logprobs", "top_p", "truncation", "usage", "user",
+)  # fmt: skip
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -118,7 +87,7 @@ def _text_events(place: Json, part: Json) -> Iterator[tuple[str, Json]]:
     is_text = part["type"] == "output_text"
     key = "text" if is_text else "refusal"
     name = "output_text" if is_text else "refusal"
-    more = {"logprobs": []} if is_text else {}
+    more: Json = {"logprobs": []} if is_text else {}
     yield "response.content_part.added", {**place, "part": {**part, key: ""}}
     yield f"response.{name}.delta", {**place, "delta": part[key], **more}
     yield f"response.{name}.done", {**place, key: part[key], **more}

@@ -54,9 +54,8 @@ def _own(items: tuple[Json, ...], losses: Losses) -> Iterator[Json]:
     """Items of the candidate's own, without what names its provider's store: that holds none of them."""
     for item in items:
         if item.get("type") == "reasoning" and not item.get("encrypted_content"):
-            losses.add(
-                "reasoning", "reasoning of the candidate's own", "it came without its content, and cannot go back"
-            )
+            what = "it came without its content, and cannot go back"
+            losses.add("reasoning", "reasoning of the candidate's own", what)
         elif item.get("type") == "reasoning":
             yield item
         else:
