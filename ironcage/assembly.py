@@ -43,7 +43,11 @@ def build_redactor(loaded: Loaded) -> Redactor | None:
         redaction = redaction.model_copy(update={"known_values_file": loaded.path(str(redaction.known_values_file))})
     key = load_or_create_key(loaded.path(loaded.settings.state_dir) / "pseudonyms.key")
     return Redactor(
-        build_detector(redaction), Pseudonyms(key), restores=redaction.restore, never_restored=redaction.never_restore
+        build_detector(redaction),
+        Pseudonyms(key),
+        restores=redaction.restore,
+        never_restored=redaction.never_restore,
+        refused=redaction.refuse,
     )
 
 

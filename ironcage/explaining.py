@@ -169,6 +169,8 @@ def _redaction(policies: PolicySettings) -> Sentence:
     kinds = listed([*redaction.types, *(["declared values"] if declared else [])])
     back = f"put back in replies, except {listed(redaction.never_restore)}" if redaction.restore else "not put back"
     text = f"Masked by pseudonyms, for models and in the record: {kinds}. The values are {back}."
+    if redaction.refuse:
+        text += f" A request that holds one of these is refused: {listed(redaction.refuse)}."
     return Sentence("redaction", text, ("policies.redaction",))
 
 

@@ -52,6 +52,13 @@ def _redaction(loaded: Loaded) -> Iterator[Finding]:
             "redaction_finds_nothing", "policies.redaction.types", "redaction is on and looks for nothing",
             "name kinds under types, or declare known values",
         )  # fmt: skip
+    looked_for = {*redaction.types, *redaction.known_values}
+    for kind in redaction.refuse if redaction.known_values_file is None else ():
+        if kind not in looked_for:
+            yield Finding(
+                "kind_never_refused", "policies.redaction.refuse", f"`{kind}` is refused, and nothing looks for it",
+                "add it to types, or declare values of that kind",
+            )  # fmt: skip
 
 
 def _retries(loaded: Loaded) -> Iterator[Finding]:

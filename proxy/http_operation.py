@@ -79,12 +79,16 @@ class HttpOperation:
     def texts(self) -> tuple[tuple[str, str], ...]:
         if self.redactor is None:
             return ()
-        pairs = (*texts_of(self._body), (self.route.path, ""))
-        return tuple(pair for pair in pairs if not self.redactor.knows(*pair))
+        return tuple(pair for pair in self._texts() if not self.redactor.knows(*pair))
+
+    def _texts(self) -> tuple[tuple[str, str], ...]:
+        return (*texts_of(self._body), (self.route.path, ""))
 
     def seal(self) -> bytes:
         """Tools get the real values: the agent has them. Only what is written down is masked."""
         recorded = self._body
+        if self.redactor is not None:
+            self.redactor.check_texts(self._texts())
         if self.redactor is not None and recorded:
             recorded = mask_recorded(recorded, self.redactor, self._vault(self.redactor))
         self.sent = (Span.of(recorded),) if recorded else ()

@@ -121,13 +121,16 @@ class McpOperation:
     def texts(self) -> tuple[tuple[str, str], ...]:
         if self.redactor is None:
             return ()
-        pairs = (*texts_of(self._body), (self.route.path, ""))
-        return tuple(pair for pair in pairs if not self.redactor.knows(*pair))
+        return tuple(pair for pair in self._texts() if not self.redactor.knows(*pair))
+
+    def _texts(self) -> tuple[tuple[str, str], ...]:
+        return (*texts_of(self._body), (self.route.path, ""))
 
     def seal(self) -> bytes:
         recorded, name = self._body, self.route.tool
         arguments = self._message.arguments if self._message is not None and name else ""
         if self.redactor is not None:
+            self.redactor.check_texts(self._texts())
             vault = self._vault(self.redactor)
             recorded = mask_recorded(recorded, self.redactor, vault) if recorded else b""
             arguments = mask_recorded(arguments.encode(), self.redactor, vault).decode() if arguments else ""

@@ -141,6 +141,7 @@ class ModelOperation:
                 mask_section(section, self.redactor, vault)
                 for kind, _ in section.issued:
                     self._counts[kind] = self._counts.get(kind, 0) + 1
+            self.redactor.check_kinds(self._counts)
             if any(placed.section.issued for placed in layout.fields.values()):
                 self.tools = tuple(_masked_tool(tool, self.redactor, vault) for tool in self.tools)
         self.sent = layout.assembled()

@@ -44,6 +44,11 @@ class RedactionSettings(BaseModel):
         default=("SECRET",),
         description="Kinds whose pseudonyms stay pseudonyms even when restore is on.",
     )
+    refuse: tuple[str, ...] = Field(
+        default=(),
+        description="Kinds that may not leave at all, not even as a pseudonym: a request to a model or a tool that "
+        "holds one is refused.",
+    )
     max_text_bytes: int = Field(
         default=4 * 1024 * 1024,
         gt=0,
@@ -58,7 +63,7 @@ class RedactionSettings(BaseModel):
                 raise ValueError(f"there is no detector for {kind!r}; choose from {', '.join(KINDS)}")
         return tuple(dict.fromkeys(kinds))
 
-    @field_validator("never_restore", mode="after")
+    @field_validator("never_restore", "refuse", mode="after")
     @classmethod
     def _well_formed_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(checked_kind(kind) for kind in kinds))

@@ -60,6 +60,7 @@ def test_defaults_limit_nothing_and_redact_nothing(tmp_path: Path) -> None:
         ({"network_egress_limit_mb": 0}, {}, ["no_byte_allowed"]),
         ({"allowed_tools": []}, {}, ["no_tool_allowed", "tool_never_allowed"]),
         ({"allowed_tools": ["*"]}, {}, ["all_tools_allowed"]),
+        ({}, {"redaction": {"types": ["EMAIL"], "refuse": ["SECRET", "EMAIL"]}}, ["kind_never_refused"]),
         ({}, {"tools": {"arguments": {"pay": {"x": {"max": 1}}}}}, ["arguments_without_allowlist"]),
         (
             {"allowed_tools": ["refund"]},
