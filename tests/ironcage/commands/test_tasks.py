@@ -68,3 +68,34 @@ def test_unknown_task_is_the_operators_error(recorded: CommandLine) -> None:
     done = recorded("tasks", "show", "nothing")
     assert (done.code, "tasks list" in done.err) == (2, True)
     assert recorded("tasks", "list", "--json").json == []
+
+
+def test_a_task_keeps_its_part_and_its_tags_when_it_is_built_again(recorded: CommandLine) -> None:
+    assert recorded("tasks", "build", "--split", "train=0.5,test=0.5", "--seed", "3", "--tag", "orders").code == 0
+    first = {one["id"]: (one["split"], one["tags"]) for one in recorded("tasks", "list", "--json").json}
+    assert {split for split, _ in first.values()} <= {"train", "test"}
+    assert recorded("tasks", "build", "--expect", "where=customs").code == 0
+    assert {one["id"]: (one["split"], one["tags"]) for one in recorded("tasks", "list", "--json").json} == first
+    assert recorded("tasks", "build", "--split", "train=0.5").code == 2
+
+
+def test_each_task_has_an_identity_that_its_content_decides(recorded: CommandLine) -> None:
+    recorded("tasks", "build")
+    before = recorded("tasks", "show", "where").json["identity"]
+    assert set(before) == {"digest", "tools", "parameters", "policy"}
+    recorded("tasks", "build", "--tag", "x")
+    assert recorded("tasks", "show", "where").json["identity"] == before
+    recorded("tasks", "build", "--expect", "where=customs")
+    after = recorded("tasks", "show", "where").json["identity"]
+    assert (after["digest"] != before["digest"], after["policy"]) == (True, before["policy"])
+
+
+def test_lint_names_each_finding_with_what_to_do_and_is_a_finding_itself(recorded: CommandLine) -> None:
+    recorded("tasks", "build")
+    done = recorded("tasks", "lint", "where")
+    assert done.code == 1
+    assert "where: doubtful: nothing says whether a run of it passed [no_check]\n    build it with --check" in done.out
+    assert "when" not in done.out
+    recorded("tasks", "build", "--expect", "where=customs", "--expect", "when=Tomorrow")
+    assert recorded("tasks", "lint", "--json").json == {"tasks": 2, "findings": []}
+    assert recorded("tasks", "lint", "nobody").code == 2
