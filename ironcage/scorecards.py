@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from scoring.score import score
 from scoring.scorecard import Scorecard
-from trajectory.errors import StoreError
+from trajectory.errors import OperatorError, StoreError
 from trajectory.runs import Bakeoff, Run
 from trajectory.store import Store
 from trajectory.trajectory import Trajectory
@@ -20,6 +20,17 @@ def scored(store: Store, bakeoff: Bakeoff) -> Scorecard:
 def trajectories_of(store: Store, bakeoff: Bakeoff) -> Mapping[str, Trajectory]:
     """Those that its runs name, loaded when they are asked for."""
     return _Trajectories(store, store.runs(bakeoff.id))
+
+
+def find_bakeoff(store: Store, wanted: str | None) -> Bakeoff:
+    """By its id; the newest where none is given."""
+    for bakeoff in store.bakeoffs():
+        if wanted in (None, bakeoff.id):
+            return bakeoff
+    raise OperatorError(
+        f"there is no bake-off {wanted!r}" if wanted else "there is no bake-off yet",
+        hint="`ironcage bakeoff list` shows them",
+    )
 
 
 class _Trajectories(Mapping[str, Trajectory]):

@@ -36,7 +36,7 @@ def recorded_runs(store: Store, task: Task, model: str) -> list[Trajectory]:
 
 
 async def production_run(task: Task, recorded: Trajectory, candidate: Candidate, trial: int, c: Conditions) -> Run:
-    certificate = _certificate(recorded)
+    certificate = recorded_certificate(recorded)
     finished = Finished(
         task=task,
         candidate=candidate,
@@ -75,7 +75,7 @@ def production_run_id(bakeoff: str, candidate: str, trajectory: str) -> str:
     return hashlib.blake2b("\0".join((bakeoff, candidate, trajectory)).encode(), digest_size=13).hexdigest()
 
 
-def _certificate(recorded: Trajectory) -> Certificate:
+def recorded_certificate(recorded: Trajectory) -> Certificate:
     ended = [attempt.started_at + attempt.total_s for step in recorded.steps for attempt in step.attempts]
     spanned = max(ended, default=recorded.started_at) - recorded.started_at
     launch = recorded.launch

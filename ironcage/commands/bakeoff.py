@@ -18,10 +18,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ironcage.assembly import open_doors
 from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.bakeoff_workers import trials_opener
+from ironcage.commands.comparing import compare
 from ironcage.deciding import decided, preset_named
 from ironcage.output import Json, print_table, when
 from ironcage.reach import build_store
-from ironcage.scorecards import scored
+from ironcage.scorecards import find_bakeoff, scored
 from ironcage.settings import Loaded, load
 from replay.bakeoff import Plan, run_bakeoff
 from replay.bakeoff import Progress as Done
@@ -38,7 +39,7 @@ from scoring.scorecard import Scorecard
 from trajectory.clock import SYSTEM_CLOCK, system_entropy
 from trajectory.errors import OperatorError
 from trajectory.ids import new_id
-from trajectory.runs import Bakeoff, Candidate
+from trajectory.runs import Candidate
 from trajectory.store import Store
 
 app = typer.Typer(
@@ -223,11 +224,14 @@ def report(
     if chosen is None and (uncapped or leaderboard):
         raise OperatorError("--uncapped and --leaderboard belong to a decision", hint="name one with --preset")
     with closing(build_store(load(context.obj))) as store:
-        card = scored(store, _find(store, bakeoff))
+        card = scored(store, find_bakeoff(store, bakeoff))
         if chosen is not None:
-            beside = _find(store, uncapped) if uncapped is not None else None
+            beside = find_bakeoff(store, uncapped) if uncapped is not None else None
             card = decided(store, card, chosen, uncapped=beside, leaderboard=leaderboard)
     _show(card, report, as_json=as_json)
+
+
+app.command()(compare)
 
 
 @app.command("list")
@@ -237,17 +241,6 @@ def list_bakeoffs(context: typer.Context) -> None:
         found = store.bakeoffs()
     rows = [(b.id, when(b.created_at), ", ".join(c.name for c in b.candidates), len(b.tasks), b.trials) for b in found]
     print_table(("bake-off", "began (UTC)", "candidates", "tasks", "trials"), rows)
-
-
-def _find(store: Store, wanted: str | None) -> Bakeoff:
-    found = store.bakeoffs()
-    for bakeoff in found:
-        if wanted in (None, bakeoff.id):
-            return bakeoff
-    raise OperatorError(
-        f"there is no bake-off {wanted!r}" if wanted else "there is no bake-off yet",
-        hint="`ironcage bakeoff list` shows them",
-    )
 
 
 def _show(card: Scorecard, report: Path | None, *, as_json: bool) -> None:

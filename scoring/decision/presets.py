@@ -45,7 +45,11 @@ class Preset:
     rule: str
     alpha: float
     objectives: tuple[Objective, ...]
-    """The first that every candidate's runs have a value of."""
+    """The first that all runs of all contenders have a value of; else the last."""
+
+
+def _usd(row: RunRow) -> float | None:
+    return row.conduct.retrying.cost_usd if row.conduct.retrying else None
 
 
 def _tokens(row: RunRow) -> float | None:
@@ -59,6 +63,7 @@ def _tool_calls(row: RunRow) -> float | None:
 
 SUCCESS = Objective("success rate", "points", 1, True, lambda row: float(row.passed))
 COSTS = (
+    Objective("USD per run at list prices", "USD", 4, False, _usd),
     Objective("tokens per run, in and out", "tokens", 0, False, _tokens),
     Objective("tool calls per run", "calls", 2, False, _tool_calls),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scoring.decision.gates import Judged
-from scoring.decision.margins import margins, task_values
+from scoring.decision.margins import margins
 from scoring.decision.model import Flip, Margin, Recommendation, Standing
 from scoring.decision.presets import Objective, Preset
 from scoring.estimates import Estimate, mean, unknown
@@ -23,10 +23,11 @@ def standings(card: Scorecard, judged: Judged, objective: Objective) -> tuple[St
 
 
 def objective_of(card: Scorecard, preset: Preset, judged: Judged) -> Objective:
-    """The first objective of the preset that each contender has on some task; the last one if none is."""
+    """The first objective of the preset that all runs of all contenders have; the last one if none is."""
     contenders = [name for name, (gate, _) in judged.items() if gate != "out"]
+    runs = [run for run in card.runs if run.candidate in contenders and run.counting != "excluded"]
     for objective in preset.objectives:
-        if contenders and all(task_values(card.runs, name, objective) for name in contenders):
+        if runs and all(objective.value(run) is not None for run in runs):
             return objective
     return preset.objectives[-1]
 

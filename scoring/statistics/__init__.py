@@ -33,3 +33,6 @@ from scoring.statistics.power import tasks_needed as tasks_needed
 from scoring.statistics.rates import pass_at_k as pass_at_k
 from scoring.statistics.rates import pass_hat_k as pass_hat_k
 from scoring.statistics.rates import wilson as wilson
+from scoring.statistics.unpaired import UnpairedDifference as UnpairedDifference
+from scoring.statistics.unpaired import fisher_exact as fisher_exact
+from scoring.statistics.unpaired import unpaired_difference as unpaired_difference

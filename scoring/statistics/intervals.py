@@ -12,7 +12,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def t_interval(mean: float, se: float, degrees: int, confidence: float = CONFIDENCE) -> Interval:
+def t_interval(mean: float, se: float, degrees: float, confidence: float = CONFIDENCE) -> Interval:
     from scipy.special import stdtrit  # noqa: PLC0415 -- scipy takes a third of a second to load
 
     reach = float(stdtrit(degrees, 0.5 + confidence / 2)) * se
