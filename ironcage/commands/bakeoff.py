@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 import uvloop
@@ -18,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ironcage.assembly import open_doors
 from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.bakeoff_workers import trials_opener
+from ironcage.candidates import read_candidate
+from ironcage.choosing import choose_tasks
 from ironcage.commands.comparing import compare
 from ironcage.deciding import decided, preset_named
 from ironcage.output import Json, print_table, when
@@ -30,7 +30,6 @@ from replay.cage.process import PortableCage
 from replay.executors.contract import Executor
 from replay.executors.local import LocalExecutor
 from replay.executors.ray import RayExecutor
-from replay.task import Task, read_task
 from scoring.report.files import render_json
 from scoring.report.markdown import render_markdown
 from scoring.report.page import render_html
@@ -39,8 +38,7 @@ from scoring.scorecard import Scorecard
 from trajectory.clock import SYSTEM_CLOCK, system_entropy
 from trajectory.errors import OperatorError
 from trajectory.ids import new_id
-from trajectory.runs import Candidate
-from trajectory.store import Store
+from trajectory.runs import Mode
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,9 +54,25 @@ Parameter = dict[str, float | int | str | bool]
 def run(
     context: typer.Context,
     candidate: Annotated[
-        list[str], typer.Option(help="NAME=UPSTREAM/MODEL, with ?key=value&… for parameters; may be repeated.")
-    ],
+        list[str] | None,
+        typer.Option(
+            help="NAME=UPSTREAM/MODEL, with ,wire=WIRE where it speaks another format than the tasks, and ?key=value&… "
+            "for parameters, called as its format calls them; may be repeated. None for mode offline."
+        ),
+    ] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated. All if not given.")] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Only tasks in this part of the data set; may be repeated.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only tasks with this tag; with all, if repeated.")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="agent: the recorded command in the cage, with another model; closed_loop: the engine drives, a world "
+            "answers; stepwise: each recorded context once, nothing executed; offline: the command, answered from the "
+            "tape. As each task was recorded if not given."
+        ),
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, help="How often each candidate tries each task.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of order and of requests.")] = 0,
     name: Annotated[
@@ -99,29 +113,15 @@ def run(
 ) -> None:
     """Run a bake-off and print its scorecard."""
     loaded = _on_free_ports(load(context.obj))
-    with closing(build_store(loaded)) as store:
-        plan = _plan(loaded, store, candidate, task or [], trials, seed, name, production, workspace)
-        plan = replace(plan, world=tuple(world or ("tape",)), min_fidelity=min_fidelity)
-    runs_on = _executor(loaded, plan, executor, parallel, ray_address)
-    card = uvloop.run(_run(loaded, plan, runs_on, quiet=as_json))
-    _show(card, report, as_json=as_json)
-
-
-def _plan(
-    loaded: Loaded, store: Store, candidates: list[str], only: list[str], trials: int, seed: int, name: str | None,
-    production: bool, workspace: str,
-) -> Plan:  # fmt: skip
     if workspace not in ("shared", "copy"):
         raise OperatorError(f"--workspace {workspace!r} is unknown", hint="it is shared or copy")
-    known = store.tasks()
-    missing = [task for task in only if task not in known]
-    if missing or not known:
-        hint = "`ironcage tasks list` shows what there is, `ironcage tasks build` makes tasks of what was recorded"
-        raise OperatorError(f"there is no task {missing[0]!r}" if missing else "there are no tasks yet", hint=hint)
-    tasks: tuple[Task, ...] = tuple(read_task(known[task]) for task in (only or known))
-    return Plan(
+    if mode is not None and mode not in get_args(Mode):
+        raise OperatorError(f"--mode {mode!r} is unknown", hint=f"it is one of {', '.join(get_args(Mode))}")
+    with closing(build_store(loaded)) as store:
+        tasks = choose_tasks(store, task or (), splits=split or (), tags=tag or ())
+    plan = Plan(
         id=name or new_id(SYSTEM_CLOCK.now_s(), system_entropy(7)),
-        candidates=tuple(_candidate(entry) for entry in candidates),
+        candidates=tuple(read_candidate(entry) for entry in candidate or ()),
         tasks=tasks,
         trials=trials,
         seed=seed,
@@ -130,35 +130,18 @@ def _plan(
         weights=loaded.constraints.scoring.model_dump(),
         reference="production" if production else None,
         workspace="copy" if workspace == "copy" else "shared",
+        world=tuple(world or ("tape",)),
+        min_fidelity=min_fidelity,
+        mode=cast("Mode | None", mode),
     )
-
-
-def _candidate(entry: str) -> Candidate:
-    name, equals, rest = entry.partition("=")
-    target, _, query = rest.partition("?")
-    upstream, slash, model = target.partition("/")
-    if not (name and equals and upstream and slash and model):
-        raise OperatorError(
-            f"--candidate {entry!r} is not NAME=UPSTREAM/MODEL", hint="for example --candidate small=openai/gpt-x-mini"
-        )
-    return Candidate(name=name, upstream=upstream, model=model, parameters=dict(_parameters(query)))
-
-
-def _parameters(query: str) -> Iterator[tuple[str, float | int | str | bool]]:
-    for pair in filter(None, query.split("&")):
-        key, _, value = pair.partition("=")
-        yield key, _value(value)
-
-
-def _value(text: str) -> float | int | str | bool:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    runs_on = _executor(loaded, plan, executor, parallel, ray_address)
+    card = uvloop.run(_run(loaded, plan, runs_on, quiet=as_json))
+    _show(card, report, as_json=as_json)
+    missed = [row for row in card.runs if row.fault is not None and row.fault.code == "tape_miss"]
+    for row in missed:
+        typer.echo(f"tape miss: task {row.task}: {row.certificate.kill_evidence}", err=True)
+    if missed:
+        raise typer.Exit(1)
 
 
 def _on_free_ports(loaded: Loaded) -> Loaded:
