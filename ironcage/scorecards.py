@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ironcage.evidence import RecordedConversations, reference_paths
 from scoring.score import score
 from scoring.scorecard import Scorecard
 from trajectory.errors import OperatorError, StoreError
@@ -14,7 +15,13 @@ from trajectory.trajectory import Trajectory
 
 def scored(store: Store, bakeoff: Bakeoff) -> Scorecard:
     runs = store.runs(bakeoff.id)
-    return score(bakeoff, runs, _Trajectories(store, runs))
+    return score(
+        bakeoff,
+        runs,
+        _Trajectories(store, runs),
+        references=reference_paths(store, bakeoff),
+        conversations=RecordedConversations(store, runs),
+    )
 
 
 def trajectories_of(store: Store, bakeoff: Bakeoff) -> Mapping[str, Trajectory]:

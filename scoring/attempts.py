@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from scoring.estimates import Estimate, mean, rate, ratio, unknown
 from trajectory.prices import cost_usd
@@ -16,14 +16,12 @@ from trajectory.trajectory import AttemptView, Step, Trajectory
 
 
 class Wasted(Frozen):
-    """Attempts in vain. Tokens are those that providers reported for `counted` of them; `cost_usd` is None where one of
-    them may have been billed and nobody says how much.
+    """Attempts in vain. `tokens`, in and out, and `cost_usd` are None where a model may have worked on one of them and
+    nobody says how much. What was refused or turned away with an error status cost neither.
     """
 
     attempts: int
-    counted: int
-    input_tokens: int
-    output_tokens: int
+    tokens: int | None
     seconds: float
     cost_usd: float | None
 
@@ -50,14 +48,13 @@ class AttemptPool(Frozen):
     mean_wasted_tokens: Estimate
     mean_wasted_s: Estimate
     mean_wasted_usd: Estimate
-    wasted_uncounted: int
     patterns: dict[str, int]
 
 
 def attempts_of(trajectory: Trajectory) -> Attempts:
     steps = trajectory.steps
     vain = list(_in_vain(steps))
-    usages = [view.answer.usage for _, view in vain if view.answer and view.answer.usage]
+    asked = [(step, view) for step, view in vain if step.kind == "model"]
     return Attempts(
         operations=len(steps),
         retries=trajectory.retries,
@@ -65,11 +62,9 @@ def attempts_of(trajectory: Trajectory) -> Attempts:
         patterns=dict(sorted(Counter(pattern_of(step) for step in steps if not _is_smooth(step)).items())),
         wasted=Wasted(
             attempts=len(vain),
-            counted=len(usages),
-            input_tokens=sum(usage.input_tokens or 0 for usage in usages),
-            output_tokens=sum(usage.output_tokens or 0 for usage in usages),
+            tokens=_sum(_tokens(view) for _, view in asked),
             seconds=math.fsum(view.total_s for _, view in vain),
-            cost_usd=_sum(attempt_cost_usd(step, view) for step, view in vain if step.kind == "model"),
+            cost_usd=_sum(attempt_cost_usd(step, view) for step, view in asked),
         ),
         cost_usd=_sum(attempt_cost_usd(step, view) for step in trajectory.model_steps for view in step.attempts)
         if trajectory.model_steps
@@ -90,9 +85,7 @@ def attempt_cost_usd(step: Step, view: AttemptView) -> float | None:
         if price is None and step.model and model != step.model:
             price = cost_usd(usage, step.model, step.host, view.started_at)
         return price
-    turned_away = view.status is not None and view.status >= 400
-    never_sent = view.end == "refused" and view.first_byte_s is None
-    return 0.0 if turned_away or never_sent else None
+    return 0.0 if _came_to_nothing(view) else None
 
 
 def pool_attempts(runs: Sequence[tuple[str, Attempts]]) -> AttemptPool:
@@ -106,11 +99,9 @@ def pool_attempts(runs: Sequence[tuple[str, Attempts]]) -> AttemptPool:
             mean_wasted_tokens=nothing,
             mean_wasted_s=nothing,
             mean_wasted_usd=nothing,
-            wasted_uncounted=0,
             patterns={},
         )
     tasks, wasted = [task for task, _ in runs], [run.wasted for _, run in runs]
-    priced = [(task, run.wasted.cost_usd) for task, run in runs if run.wasted.cost_usd is not None]
     patterns: Counter[str] = Counter()
     for _, run in runs:
         patterns.update(run.patterns)
@@ -118,12 +109,9 @@ def pool_attempts(runs: Sequence[tuple[str, Attempts]]) -> AttemptPool:
         retry_rate=ratio([run.retries for _, run in runs], [run.operations for _, run in runs], tasks),
         retried_runs=rate([run.retries > 0 for _, run in runs], tasks),
         mean_wasted_attempts=mean([one.attempts for one in wasted], tasks),
-        mean_wasted_tokens=mean([one.input_tokens + one.output_tokens for one in wasted], tasks),
+        mean_wasted_tokens=_mean_if_all(tasks, [one.tokens for one in wasted], "count of tokens"),
         mean_wasted_s=mean([one.seconds for one in wasted], tasks),
-        mean_wasted_usd=mean([usd for _, usd in priced], [task for task, _ in priced])
-        if len(priced) == len(runs)
-        else unknown(f"{len(runs) - len(priced)} of {len(runs)} runs wasted something without a known price"),
-        wasted_uncounted=sum(one.attempts - one.counted for one in wasted),
+        mean_wasted_usd=_mean_if_all(tasks, [one.cost_usd for one in wasted], "price"),
         patterns=dict(sorted(patterns.items(), key=lambda item: (-item[1], item[0]))),
     )
 
@@ -146,10 +134,29 @@ def _ending(view: AttemptView) -> str:
     return "no reply" if view.end == "failed" else view.end
 
 
-def _sum(costs: Iterator[float | None]) -> float | None:
-    total = 0.0
-    for cost in costs:
-        if cost is None:
-            return None
-        total += cost
-    return total
+def _came_to_nothing(view: AttemptView) -> bool:
+    """No model worked on it: turned away with an error status, or refused before it was sent."""
+    return (view.status is not None and view.status >= 400) or (view.end == "refused" and view.first_byte_s is None)
+
+
+def _tokens(view: AttemptView) -> int | None:
+    usage = view.answer.usage if view.answer else None
+    if usage is None:
+        return 0 if _came_to_nothing(view) else None
+    return (
+        None if usage.input_tokens is None or usage.output_tokens is None else usage.input_tokens + usage.output_tokens
+    )
+
+
+def _mean_if_all(tasks: Sequence[str], values: Sequence[float | None], what: str) -> Estimate:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        because = f"{len(values) - len(known)} of {len(values)} runs have an attempt in vain without a known {what}"
+        return unknown(because, n=len(known))
+    return mean(known, tasks)
+
+
+def _sum[Number: (int, float)](parts: Iterable[Number | None]) -> Number | None:
+    """None if one of them is."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)

@@ -14,6 +14,35 @@ from scoring.quality import CandidateQuality, RunQuality, assess, pool_quality
 from trajectory.runs import Frozen, Package, Run, ToolKind
 from trajectory.trajectory import Trajectory
 
+DEFINITIONS: dict[str, str] = {
+    "precision, recall, F1 of calls": "calls of a run and of the reference are paired one to one so that the sum M of "
+    "their similarity is largest (Hungarian method); M / calls of the run, M / calls of the reference, 2 M / both, as "
+    "sums over runs. Similarity is 0 for different tools, else the share of arguments that agree, nested ones in part",
+    "exact precision, recall": "the same, a pair counting 1 where all arguments are equal as JSON values and else 0",
+    "reads, writes": "calls of tools that the world or its table file declares to read or to write; others are in the "
+    "total only",
+    "order": "largest sum of pairs that do not cross (weighted longest common subsequence), in the formula of F1; mean "
+    "over runs",
+    "extra, missing calls": "calls that have no similar call on the other side; mean over runs",
+    "exact repeats": "calls that the run had made before with the same arguments, whatever happened in between",
+    "failed calls, put right": "tool results that are errors; put right where a later call of the same tool, with at "
+    "least half of the arguments alike or but one that differs, did not fail",
+    "distance": "Levenshtein distance over calls / calls of the longer run; 0 for the same path",
+    "first difference": "first call that is another tool's, has other arguments, or is made by one side only; after "
+    "the same calls, the last words",
+    "growth": "slope of the least squares line through the prompt tokens of a run's model steps, in tokens a step; "
+    "prompt tokens are the provider's count, unknown where it gave none",
+    "sent before, tool results": "share of the characters of all recorded messages of a run that an earlier request "
+    "had carried, or that are tool results; n says of how many runs they were read",
+    "attempts in vain": "attempts that did not complete, or after which the operation was tried again",
+    "cost": "list prices of the day of the call, cached tokens as such; a host that is no known provider is priced as "
+    "the maker of the model; unknown if one answered attempt has no price or no usage",
+    "near the memory limit": "0 up to the share near_ceiling_from of the limit, 1 at the limit, mean over runs; runs "
+    "that hit it count 0 here and are out of memory",
+    "unneeded packages": "packages that the reference runs of the task did without; where none was looked at, that "
+    "some run which passed the task did without",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Background:

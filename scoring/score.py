@@ -9,6 +9,7 @@ from typing import Any
 from scoring.candidates import summarize
 from scoring.cautions import find_cautions
 from scoring.comparison import compare_pairs, flipped, rank
+from scoring.conduct import DEFINITIONS as CONDUCT_DEFINITIONS
 from scoring.conduct import Background, conduct_of
 from scoring.context import Conversations
 from scoring.efficiency import Weights
@@ -69,7 +70,7 @@ def score(
         refused_runs=refused,
         stepwise=steps,
         formulas=formulas(candidates, weights),
-        definitions=DEFINITIONS,
+        definitions=DEFINITIONS | CONDUCT_DEFINITIONS,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from scoring.report.certificates import certificate_lines
 from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
+from scoring.report.quality import quality_tables, side_by_side
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import (
     Cell,
@@ -24,6 +25,10 @@ from scoring.scorecard import Scorecard
 
 # Whatever a model or a name may hold that Markdown or HTML would read as its own.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#$])")
+
+
+MAX_PARTINGS = 8
+"""First divergences that the Markdown tells; the page has more, the JSON file all."""
 
 
 def render_markdown(card: Scorecard) -> str:
@@ -43,12 +48,14 @@ def render_markdown(card: Scorecard) -> str:
         pass_k_table(card),
         *stepwise_tables(card),
         *count_tables(card),
+        *quality_tables(card),
         pair_table(card) if card.pairs else None,
         error_table(card),
     ]
     for table in tables:
         if table is not None:
             lines += [f"## {table.title}", "", *_table(table, footnotes), ""]
+    lines += _partings(card)
     lines += ["## Formulas with the values used", "", "```text"]
     lines += list(dict.fromkeys(formula.formula for formula in card.formulas))
     lines += [f"{formula.candidate}: {formula.with_values}" for formula in card.formulas]
@@ -61,6 +68,16 @@ def render_markdown(card: Scorecard) -> str:
     lines += [f"- {name} {version}" for name, version in versions().items()]
     lines += ["", *_footnotes(footnotes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _partings(card: Scorecard) -> list[str]:
+    """Where runs first part from the reference path."""
+    lines = [
+        f"- **{_plain(one.heading)}** ({one.outcome}; {_plain(one.what)}): {_plain(one.here)} — the reference: "
+        f"{_plain(one.there)}"
+        for one in side_by_side(card)[:MAX_PARTINGS]
+    ]
+    return ["## First divergences", "", *lines, ""] if lines else []
 
 
 def _table(table: Table, footnotes: dict[str, int]) -> Iterable[str]:

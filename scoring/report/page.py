@@ -8,10 +8,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from scoring.report.certificates import certificate_lines
+from scoring.report.curves import context_plot
 from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
 from scoring.report.grid import grid_blocks
 from scoring.report.plots import fault_plot, frontier_plot, interval_plot
+from scoring.report.quality import quality_tables, side_by_side
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import (
     best_first,
@@ -56,9 +58,12 @@ def render_html(card: Scorecard) -> str:
         cost=cost_table(card),
         reliability=pass_k_table(card),
         counts=(*stepwise_tables(card), *count_tables(card)),
+        quality=quality_tables(card),
+        context_curves=Markup(context_plot(card)),  # noqa: S704 -- our own SVG; texts in it are escaped where it is made
+        partings=side_by_side(card),
         pairs=pair_table(card) if card.pairs else None,
         errors=error_table(card),
-        intervals=Markup(interval_plot(card)),  # noqa: S704 -- our own SVG; texts in it are escaped where it is made
+        intervals=Markup(interval_plot(card)),  # noqa: S704
         frontier=Markup(frontier_plot(card)),  # noqa: S704
         fault_bars=Markup(fault_plot(card)),  # noqa: S704
         blocks=grid_blocks(card),

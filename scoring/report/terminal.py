@@ -12,6 +12,7 @@ from rich.text import Text
 from scoring.decision.model import Decision
 from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
+from scoring.report.quality import quality_tables
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import Cell, Table, cost_table, count_tables, outcome_table, pass_k_table
 from scoring.scorecard import Caution, Scorecard
@@ -25,6 +26,7 @@ def print_report(card: Scorecard, console: Console) -> None:
     size = f"{len(card.candidates)} candidates, {tasks} tasks, {trials} trial{'s' if trials > 1 else ''}"
     console.print(f"[bold]Bake-off {escape(card.bakeoff.id)}[/bold]  {size}, {len(card.runs)} runs")
     tables = [outcome_table(card), cost_table(card), pass_k_table(card), *stepwise_tables(card), *count_tables(card)]
+    tables += quality_tables(card)
     for table in tables:
         if table is not None:
             for part in fitting(table, console.width):

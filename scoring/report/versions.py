@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 def versions() -> dict[str, str]:
     return {
         "Python": platform.python_version(),
-        **{name: _version(name) for name in ("ironcage", "scipy", "matplotlib")},
+        **{name: _version(name) for name in ("ironcage", "scipy", "matplotlib", "genai-prices")},
     }
 
 
