@@ -3,52 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parent))
+from speech import TEXT, Speech
+
 _TIME = re.compile(rb"t=(\d+) ")
-_PROSE = (
-    "The agent reads the file and calls the tool again. It waits for the output, compares what came back with what "
-    "it had expected, and writes down the difference before it goes on to the next step of the task. "
-)
-
-
-def conversation(size: int, model: str = "bench") -> tuple[bytes, bytes]:
-    """A chat body of about `size` bytes in two halves: a new last message goes between them."""
-    tools = [
-        {"type": "function", "function": {"name": f"tool_{i}", "description": _PROSE[:80], "parameters": {
-            "type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}}}
-        for i in range(2)
-    ]  # fmt: skip
-    messages: list[dict[str, str]] = [{"role": "system", "content": _PROSE * 2}]
-    turn = 0
-    while len(json.dumps(messages)) < size - 900:
-        role = "assistant" if turn % 2 else "user"
-        messages.append({"role": role, "content": f"Turn {turn}. " + _PROSE * (1 if size < 10_000 else 8)})
-        turn += 1
-    body = json.dumps(
-        {"model": model, "messages": [*messages, {"role": "user", "content": "\0"}], "tools": tools,
-         **({"stream": True} if "-n" in model else {})}, separators=(",", ":"),
-    )  # fmt: skip
-    before, after = body.split("\\u0000")
-    return before.encode(), after.encode()
 
 
 def last_message(client: int, number: int) -> bytes:
     """About 200 characters that no earlier request held."""
-    return f"Step {number} of client {client}: the tool said ok after {number % 97} lines. {_PROSE[:140]}".encode()
+    return f"Step {number} of client {client}: the tool said ok after {number % 97} lines. {TEXT[:140]}".encode()
 
 
-def request(path: str, body: bytes) -> bytes:
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer none\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+@dataclass(frozen=True)
+class Conversation:
+    """What one measurement asks, again and again with another last message; a `model` with "-n" makes it stream."""
+
+    speech: Speech
+    prefix: str
+    """What stands before the format's name in a path; `{session}` in it is the number of the client."""
+    halves: tuple[bytes, bytes]
+    model: str = "bench"
+
+    @classmethod
+    def of(cls, speech: Speech, prefix: str, size: int, model: str = "bench") -> Conversation:
+        return cls(speech, prefix, speech.halves(size, model), model)
+
+    def request(self, session: str, last: bytes) -> bytes:
+        before, after = self.halves
+        body = before + last + after
+        path = f"{self.prefix.format(session=session)}/{self.speech.name}{self.speech.target(self.model)}"
+        return (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer none\r\n{self.speech.headers}"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
 
 
 @dataclass
@@ -56,7 +51,6 @@ class Load:
     """What one measurement saw: latencies in seconds, and how many requests or chunks there were."""
 
     latencies_s: list[float] = field(default_factory=list)
-    first_byte_s: list[float] = field(default_factory=list)
     chunk_delay_s: list[float] = field(default_factory=list)
     requests: int = 0
     chunks: int = 0
@@ -65,17 +59,16 @@ class Load:
     resident_mb: float = 0.0
 
 
-async def closed_loop(port: int, path: str, size: int, *, clients: int, count: int, offset: int) -> Load:
+async def closed_loop(port: int, asked: Conversation, *, clients: int, count: int, offset: int) -> Load:
     """`clients` connections, each sending its next request when it has its reply; `count` requests in all."""
     load = Load()
-    before, after = conversation(size)
 
     async def client(number: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
         for turn in range(count // clients):
-            body = before + last_message(number, offset + turn) + after
+            request = asked.request(f"bench-{number}", last_message(number, offset + turn))
             began = time.perf_counter()
-            writer.write(request(path.format(session=f"bench-{number}"), body))
+            writer.write(request)
             await read_whole(reader)
             load.latencies_s.append(time.perf_counter() - began)
         writer.close()
@@ -96,43 +89,31 @@ async def read_whole(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(int(match[1]))
 
 
-async def streams(port: int, path: str, *, count: int, chunks: int, interval_ms: int, offset: int) -> Load:
-    """`count` streams at once, each of `chunks` events."""
-    load = Load()
-    before, after = conversation(2_000, f"bench-n{chunks}-i{interval_ms}")
-
-    async def one(number: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
-        body = before + last_message(number, offset) + after
-        began = time.perf_counter()
-        writer.write(request(path.format(session=f"bench-stream-{number}"), body))
-        await reader.readuntil(b"\r\n\r\n")
-        first, tail = True, b""
-        while b"data: [DONE]" not in tail:
-            data = await reader.read(1 << 16)
-            now_ns = time.monotonic_ns()
-            if not data:
-                raise RuntimeError("the stream was cut")
-            if first:
-                load.first_byte_s.append(time.perf_counter() - began)
-                first = False
-            for match in _TIME.finditer(data):
-                load.chunk_delay_s.append((now_ns - int(match[1])) / 1e9)
-                load.chunks += 1
-            tail = (tail + data)[-64:]
-        writer.close()
-
+async def first_byte(port: int, speech: Speech, prefix: str, *, offset: int) -> float:
+    """Seconds from a request to the first byte of the stream that answers it."""
+    asked = Conversation.of(speech, prefix, 2_000, "bench-n3-i1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
+    request = asked.request("bench-stream", last_message(0, offset))
     began = time.perf_counter()
-    await asyncio.gather(*(one(n) for n in range(count)))
-    load.wall_s = time.perf_counter() - began
-    load.requests = count
-    return load
+    writer.write(request)
+    await reader.readuntil(b"\r\n\r\n")
+    tail = await reader.read(1 << 16)
+    took_s = time.perf_counter() - began
+    while not tail.endswith(b"0\r\n\r\n"):
+        data = await reader.read(1 << 16)
+        if not data:
+            raise RuntimeError("the stream was cut")
+        tail = (tail + data)[-64:]
+    writer.close()
+    return took_s
 
 
-async def stream_window(port: int, path: str, pid: int | None, *, count: int, chunks: int, interval_ms: int) -> Load:
-    """Like `streams`, but CPU, memory and chunks are counted only while all streams flow: no request is in them."""
+async def stream_window(
+    port: int, speech: Speech, prefix: str, pid: int | None, *, count: int, chunks: int, interval_ms: int
+) -> Load:
+    """Streams side by side. CPU, memory and chunks are counted only while all flow: no request is in them."""
     load = Load()
-    before, after = conversation(2_000, f"bench-n{chunks}-i{interval_ms}")
+    asked = Conversation.of(speech, prefix, 2_000, f"bench-n{chunks}-i{interval_ms}")
     flowing = asyncio.Event()
     over = asyncio.Event()
     begun = 0
@@ -140,24 +121,27 @@ async def stream_window(port: int, path: str, pid: int | None, *, count: int, ch
     async def one(number: int) -> None:
         nonlocal begun
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
-        body = before + last_message(number, time.monotonic_ns() % 1_000_000) + after
-        writer.write(request(path.format(session=f"bench-window-{number}"), body))
+        # a pseudonym is known, so each chunk is searched for it
+        last = last_message(number, time.monotonic_ns() % 1_000_000) + b" Write to jane.roe@clinic-example.org."
+        writer.write(asked.request(f"bench-window-{number}", last))
         await reader.readuntil(b"\r\n\r\n")
         begun += 1
         if begun == count:
             flowing.set()
         tail = b""
-        while b"data: [DONE]" not in tail:
+        seen = 0
+        while not tail.endswith(b"0\r\n\r\n"):
             data = await reader.read(1 << 16)
             if not data:
                 raise RuntimeError("the stream was cut")
-            if b'"finish_reason": "stop"' in data:
-                over.set()
+            now_ns = time.monotonic_ns()
+            found = _TIME.findall(data)
+            seen += len(found)
             if flowing.is_set() and not over.is_set():
-                now_ns = time.monotonic_ns()
-                for match in _TIME.finditer(data):
-                    load.chunk_delay_s.append((now_ns - int(match[1])) / 1e9)
-                    load.chunks += 1
+                load.chunk_delay_s += [(now_ns - int(sent)) / 1e9 for sent in found]
+                load.chunks += len(found)
+            if seen >= chunks - 1:
+                over.set()
             tail = (tail + data)[-64:]
         writer.close()
 

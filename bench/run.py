@@ -32,11 +32,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import load
+from speech import CHAT, SPEECHES, Speech
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 OUT = HERE / "out"
-CHAT = "/v1/chat/completions"
 SIZES = {"2 KB": (2_000, 1600), "32 KB": (32_000, 800), "200 KB": (200_000, 320)}
 CLIENTS = 16
 
@@ -47,8 +47,17 @@ class Peer:
 
     name: str
     port: int
-    path: str
+    prefix: str
     pid: int | None
+
+    async def asked(self, speech: Speech, size: int, *, clients: int, count: int, offset: int) -> load.Load:
+        conversation = load.Conversation.of(speech, self.prefix, size)
+        return await load.closed_loop(self.port, conversation, clients=clients, count=count, offset=offset)
+
+    async def window(self, speech: Speech, *, count: int, chunks: int, interval_ms: int) -> load.Load:
+        return await load.stream_window(
+            self.port, speech, self.prefix, self.pid, count=count, chunks=chunks, interval_ms=interval_ms
+        )
 
 
 @dataclass
@@ -82,13 +91,19 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def place(name: str, upstream: int) -> dict[str, str]:
+    """Where a format is served."""
+    kind = {"kind": "mcp"} if name == "mcp" else {}
+    return {"base_url": f"http://127.0.0.1:{upstream}/{name}", **kind}
+
+
 def ironcage(stack: contextlib.ExitStack, upstream: int, folder: Path, *, redaction: bool) -> Peer:
     listen, admin = free_port(), free_port()
     limits = {"allowed_tools": ["tool_*"], "max_retries": 3, "network_egress_limit_mb": 100_000}
     settings = {
         "listen": f"127.0.0.1:{listen}",
         "admin_listen": f"127.0.0.1:{admin}",
-        "upstreams": {"openai": {"base_url": f"http://127.0.0.1:{upstream}"}},
+        "upstreams": {name: place(name, upstream) for name in SPEECHES},
         "constraints": {"constraints": limits},
         "policies": {"redaction": {}} if redaction else {},
     }
@@ -104,7 +119,7 @@ def ironcage(stack: contextlib.ExitStack, upstream: int, folder: Path, *, redact
     else:
         raise SystemExit("ironcage serve did not start")
     urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=10).close()
-    return Peer("ironcage", listen, "/s/{session}/openai" + CHAT, process.pid)
+    return Peer("ironcage", listen, "/s/{session}", process.pid)
 
 
 @contextlib.contextmanager
@@ -113,8 +128,8 @@ def peers() -> Iterator[list[Peer]]:
         _, upstream = started(stack, sys.executable, str(HERE / "upstream.py"))
         bare, bare_port = started(stack, sys.executable, str(HERE / "bare_proxy.py"), f"http://127.0.0.1:{upstream}")
         yield [
-            Peer("direct", upstream, CHAT, None),
-            Peer("bare aiohttp proxy", bare_port, CHAT, bare.pid),
+            Peer("direct", upstream, "", None),
+            Peer("bare aiohttp proxy", bare_port, "", bare.pid),
             ironcage(stack, upstream, Path(folder) / "all", redaction=True),
         ]
 
@@ -131,15 +146,11 @@ async def requests(all_peers: list[Peer], rounds: int) -> list[Row]:
         for label, (size, count) in SIZES.items():
             for peer in all_peers:
                 offset += 100_000
-                await load.closed_loop(peer.port, peer.path, size, clients=CLIENTS, count=CLIENTS * 4, offset=offset)
+                await peer.asked(CHAT, size, clients=CLIENTS, count=CLIENTS * 4, offset=offset)
                 before = cpu(peer)
-                busy = await load.closed_loop(
-                    peer.port, peer.path, size, clients=CLIENTS, count=count, offset=offset + 1000
-                )
+                busy = await peer.asked(CHAT, size, clients=CLIENTS, count=count, offset=offset + 1000)
                 spent = cpu(peer) - before
-                alone = await load.closed_loop(
-                    peer.port, peer.path, size, clients=1, count=count // 8, offset=offset + 50_000
-                )
+                alone = await peer.asked(CHAT, size, clients=1, count=count // 8, offset=offset + 50_000)
                 key = (label, peer.name)
                 found[*key, "requests/s"].append(busy.requests / busy.wall_s)
                 found[*key, "CPU s per 1000 requests"].append(spent / busy.requests * 1000)
@@ -163,9 +174,9 @@ async def streams(all_peers: list[Peer], rounds: int) -> list[Row]:
         for peer in all_peers:
             offset += 1000
             for number in range(20):
-                one = await load.streams(peer.port, peer.path, count=1, chunks=3, interval_ms=1, offset=offset + number)
-                found[peer.name, "time to first byte, p50 ms"].append(one.first_byte_s[0] * 1000)
-            window = await load.stream_window(peer.port, peer.path, peer.pid, count=20, chunks=900, interval_ms=5)
+                first_s = await load.first_byte(peer.port, CHAT, peer.prefix, offset=offset + number)
+                found[peer.name, "time to first byte, p50 ms"].append(first_s * 1000)
+            window = await peer.window(CHAT, count=20, chunks=900, interval_ms=5)
             found[peer.name, "CPU s per 10,000 chunks"].append(window.cpu_s / window.chunks * 10_000)
             found[peer.name, "chunk delay, p50 ms"].append(statistics.median(window.chunk_delay_s) * 1000)
     rows: list[Row] = []
@@ -174,7 +185,36 @@ async def streams(all_peers: list[Peer], rounds: int) -> list[Row]:
     return rows
 
 
-async def memory(all_peers: list[Peer]) -> list[Row]:
+FORMAT_MEASURES = ("CPU s per 10,000 chunks", "CPU s per 1000 requests", "time to first byte, p50 ms")
+
+
+async def formats(all_peers: list[Peer], rounds: int) -> list[Row]:
+    """Each wire format: CPU per streamed chunk and per whole reply of 1.3 KB, and time to first byte."""
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    offset = 0
+    proxies = [peer for peer in all_peers if peer.pid is not None]
+    for _ in range(rounds):
+        for speech in SPEECHES.values():
+            for peer in proxies:
+                offset += 100_000
+                window = await peer.window(speech, count=20, chunks=400, interval_ms=5)
+                found[speech.name, peer.name, FORMAT_MEASURES[0]].append(window.cpu_s / window.chunks * 10_000)
+                await peer.asked(speech, 2_000, clients=CLIENTS, count=CLIENTS * 2, offset=offset)
+                before = cpu(peer)
+                busy = await peer.asked(speech, 2_000, clients=CLIENTS, count=480, offset=offset + 1000)
+                found[speech.name, peer.name, FORMAT_MEASURES[1]].append((cpu(peer) - before) / busy.requests * 1000)
+            for number in range(15):
+                for peer in proxies:
+                    first_s = await load.first_byte(peer.port, speech, peer.prefix, offset=offset + 50_000 + number)
+                    found[speech.name, peer.name, FORMAT_MEASURES[2]].append(first_s * 1000)
+    rows: list[Row] = []
+    for name in SPEECHES:
+        for measure in FORMAT_MEASURES:
+            rows += compared(name, measure, {p.name: statistics.median(found[name, p.name, measure]) for p in proxies})
+    return rows
+
+
+async def memory(all_peers: list[Peer], _: int) -> list[Row]:
     """Resident memory of the idle proxy, and while 200 streams are open. Measured first, before any load."""
     rows: list[Row] = []
     for peer in all_peers:
@@ -184,7 +224,7 @@ async def memory(all_peers: list[Peer]) -> list[Row]:
     for peer in all_peers:
         if peer.pid is None:
             continue
-        window = await load.stream_window(peer.port, peer.path, peer.pid, count=200, chunks=60, interval_ms=50)
+        window = await peer.window(CHAT, count=200, chunks=60, interval_ms=50)
         rows.append(Row(f"{peer.name}, 200 open streams", window.resident_mb, "MB"))
     return rows
 
@@ -221,18 +261,26 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} CPUs", **found}
 
 
-async def main(rounds: int) -> None:
+async def main(rounds: int, only: str) -> None:
     print(__doc__)
     print("versions: " + ", ".join(f"{k} {v}" for k, v in versions().items()))
     print(f"load average at the start: {os.getloadavg()[0]:.1f}; rounds: {rounds}")
     with peers() as all_peers:
-        show("Memory: resident, all policies on", await memory(all_peers))
-        show("Requests: ratio to the bare proxy", await requests(all_peers, rounds))
-        show("Streams: ratio to the bare proxy", await streams(all_peers, rounds))
+        for title, table in TABLES.items():
+            if title.startswith(only):
+                show(title, await table(all_peers, rounds))
 
+
+TABLES = {
+    "Memory: resident, all policies on": memory,
+    "Requests: ratio to the bare proxy": requests,
+    "Streams: ratio to the bare proxy": streams,
+    "Formats: ratio to the bare proxy": formats,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Benchmarks of the proxy.")
     parser.add_argument("--quick", action="store_true", help="one round instead of five")
+    parser.add_argument("--only", default="", metavar="TABLE", help="Memory, Requests, Streams or Formats")
     arguments = parser.parse_args()
-    asyncio.run(main(1 if arguments.quick else 5))
+    asyncio.run(main(1 if arguments.quick else 5, arguments.only))

@@ -1,7 +1,7 @@
-"""A scripted model endpoint for benchmarks: canned replies from memory, as cheap as asyncio allows.
+"""A scripted model and tool endpoint for benchmarks: canned replies from memory, as cheap as asyncio allows.
 
-The request's model names the behaviour: `bench` answers whole; `bench-n200-i20` streams 200 chunks, one every 20 ms
-(`-i0`: at once). Each chunk carries the time it was sent (monotonic ns).
+The first segment of the path names the format. The model that is asked for names the behaviour: `bench` answers whole;
+`bench-n200-i20` streams 200 chunks, one every 20 ms (`-i0`: at once). Each chunk carries the time it was sent.
 """
 
 from __future__ import annotations
@@ -11,50 +11,34 @@ import json
 import re
 import sys
 import time
+from pathlib import Path
 from typing import cast
 
 import uvloop
 
-_MODEL = re.compile(rb'"model":"bench(?:-n(\d+)-i(\d+))?"')
+sys.path.insert(0, str(Path(__file__).parent))
+from speech import SPEECHES, Json, Speech
+
+_MODEL = re.compile(rb"bench-n(\d+)-i(\d+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_TEXT = "The agent reads a file, calls a tool with arguments and waits for its output before it goes on. " * 13
-_PROSE_WORDS = _TEXT.split()
 
 
-def whole_reply() -> bytes:
-    message = {"role": "assistant", "content": _TEXT}
-    body = json.dumps(
-        {
-            "id": "chatcmpl-bench",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "bench",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 500, "completion_tokens": 320, "total_tokens": 820},
-        }
-    ).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+def _whole(body: Json) -> bytes:
+    data = json.dumps(body).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data) + data
 
 
-def chunk(number: int, count: int) -> bytes:
-    text = f"word {_PROSE_WORDS[number % len(_PROSE_WORDS)]} "
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": "stop" if number == count - 1 else None}
-    data = json.dumps(
-        {
-            "id": f"t={time.monotonic_ns()} ",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": "bench",
-            "choices": [choice],
-        }
-    )
-    frame = f"data: {data}\n\n".encode()
-    return b"%x\r\n%b\r\n" % (len(frame), frame)
+def _piece(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
-_WHOLE = whole_reply()
-_STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-_STREAM_END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+def _stream_head(speech: Speech) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {speech.stream_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head.encode() + _piece(speech.begins)
+
+
+_WHOLES = {name.encode(): _whole(speech.whole) for name, speech in SPEECHES.items()}
+_HEADS = {name: _stream_head(speech) for name, speech in SPEECHES.items()}
 
 
 class Endpoint(asyncio.Protocol):
@@ -79,24 +63,26 @@ class Endpoint(asyncio.Protocol):
             end = head + 4 + (int(length[1]) if length else 0)
             if len(self._buffer) < end:
                 return
-            body, self._buffer = self._buffer[head + 4 : end], self._buffer[end:]
-            self._answer(body)
+            asked, self._buffer = self._buffer[:end], self._buffer[end:]
+            self._answer(asked)
 
-    def _answer(self, body: bytes) -> None:
-        model = _MODEL.search(body)
-        if model is None or model[1] is None:
-            self._transport.write(_WHOLE)
+    def _answer(self, asked: bytes) -> None:
+        name = asked.split(b"/", 2)[1]
+        model = _MODEL.search(asked)
+        if model is None:
+            self._transport.write(_WHOLES[name])
             return
-        task = asyncio.get_running_loop().create_task(self._stream(int(model[1]), int(model[2]) / 1000))
+        stream = self._stream(SPEECHES[name.decode()], int(model[1]), int(model[2]) / 1000)
+        task = asyncio.get_running_loop().create_task(stream)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _stream(self, count: int, interval_s: float) -> None:
-        self._transport.write(_STREAM_HEAD)
+    async def _stream(self, speech: Speech, count: int, interval_s: float) -> None:
+        self._transport.write(_HEADS[speech.name])
         for number in range(count):
-            self._transport.write(chunk(number, count))
+            self._transport.write(_piece(speech.word(number, time.monotonic_ns())))
             await asyncio.sleep(interval_s)
-        self._transport.write(_STREAM_END)
+        self._transport.write(_piece(speech.end(count)) + b"0\r\n\r\n")
 
 
 async def main() -> None:
