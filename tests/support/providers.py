@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tests.support.scripted_model import Answer, scripted
@@ -22,7 +23,7 @@ _GEMINI_SCHEMA = frozenset(
 )
 
 
-class Wrong(Exception):
+class WrongError(Exception):
     """A request that the real provider would refuse."""
 
 
@@ -53,17 +54,13 @@ class Provider:
         check, say, refuse, _ = _WIRES[self.wire]
         try:
             check(body, self.own)
-        except Wrong as wrong:
+        except WrongError as wrong:
             self.faults.append(str(wrong))
             return Answer(json.dumps(refuse(str(wrong))).encode(), status=400)
         number = min(len(self.asked), len(self.turns)) - 1
         reply, own = say(self.turns[number], len(self.asked))
         self.own.append(own)
         return Answer(json.dumps(reply).encode())
-
-    def expect(self, condition: bool, what: str) -> None:
-        if not condition:
-            self.faults.append(what)
 
 
 @asynccontextmanager
@@ -79,7 +76,7 @@ async def provider(wire: str, *turns: Turn) -> AsyncIterator[Provider]:
 
 def demand(condition: object, what: str) -> None:
     if not condition:
-        raise Wrong(what)
+        raise WrongError(what)
 
 
 def known(value: Json, keys: str, where: str) -> None:
@@ -156,7 +153,7 @@ def check_messages(body: Json, own: list[Any]) -> None:
     demand(0 <= body.get("temperature", 0) <= 1, "temperature lies between 0 and 1")
     roles = [message["role"] for message in body["messages"]]
     demand(roles and roles[0] == "user", "the first message must be the user's")
-    demand(all(a != b for a, b in zip(roles, roles[1:], strict=False)), "roles must alternate")
+    demand(all(a != b for a, b in pairwise(roles)), "roles must alternate")
     waiting: list[str] = []
     seen: set[str] = set()
     for message in body["messages"]:
@@ -203,6 +200,107 @@ def say_messages(turn: Turn, number: int) -> tuple[Json, Any]:
     return reply, {"role": "assistant", "content": content}
 
 
+# --- Responses
+
+_RESPONSES = (
+    "model input instructions tools tool_choice parallel_tool_calls max_output_tokens temperature top_p store "
+    "reasoning text safety_identifier"
+)
+
+
+def check_responses(body: Json, own: list[Any]) -> None:
+    known(body, _RESPONSES, "request")
+    demand(body.get("store") is False, "nothing is stored for a replay")
+    demand(body.get("max_output_tokens", 16) >= 16, "max_output_tokens is at least 16")
+    waiting: list[str] = []
+    for item in body["input"]:
+        if item["type"].endswith("_output"):
+            demand(item["call_id"] in waiting, f"no tool call found for {item['call_id']}")
+            waiting.remove(item["call_id"])
+        elif item["type"].endswith("_call"):
+            demand(len(item["call_id"]) <= 64, "ids of at most 64 characters")
+            waiting.append(item["call_id"])
+        elif item["type"] == "message":
+            demand(not waiting, f"No tool output found for {waiting}")
+            kind = "output_text" if item["role"] == "assistant" else "input_text"
+            taken = {kind} if kind == "output_text" else {kind, "input_image", "input_file"}
+            demand({part["type"] for part in item["content"]} <= taken, f"what an {item['role']} may say")
+        else:
+            demand(item["type"] == "reasoning" and item.get("encrypted_content"), "items are not stored")
+    demand(not waiting, f"No tool output found for {waiting}")
+    for tool in body.get("tools", ()):
+        demand(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", tool["name"]), f"the name {tool['name']!r}")
+        if tool["type"] == "function":
+            known(tool, "type name description parameters strict", "tool")
+            demand(not tool["strict"] or tool["parameters"].get("additionalProperties") is False, "strict")
+    sent = [{key: value for key, value in item.items() if key != "id"} for item in body["input"]]
+    _all_there([{k: v for k, v in item.items() if k != "id"} for turn in own for item in turn], sent)
+
+
+def say_responses(turn: Turn, number: int) -> tuple[Json, Any]:
+    output: list[Json] = [
+        {"type": "reasoning", "id": f"rs_{number}", "summary": [], "encrypted_content": f"sealed {number}"}
+    ]
+    if turn.text:
+        part = {"type": "output_text", "text": turn.text, "annotations": [], "logprobs": []}
+        message = {"type": "message", "id": f"msg_{number}", "role": "assistant", "status": "completed"}
+        output.append({**message, "content": [part]})
+    for n, (name, args) in enumerate(turn.calls):
+        call = {"type": "function_call", "id": f"fc_{number}{n}", "call_id": f"call_{number}_{n}", "name": name}
+        output.append({**call, "arguments": json.dumps(args), "status": "completed"})
+    usage = {
+        "input_tokens": 20,
+        "input_tokens_details": {"cached_tokens": 5},
+        "output_tokens": 9,
+        "output_tokens_details": {"reasoning_tokens": 4},
+        "total_tokens": 29,
+    }
+    head = {"id": f"resp_{number}", "object": "response", "created_at": 1, "status": "completed", "error": None}
+    return {**head, "model": "responses-1", "output": output, "usage": usage}, output
+
+
+# --- generateContent
+
+_GEMINI = "contents systemInstruction tools toolConfig generationConfig"
+
+
+def check_gemini(body: Json, own: list[Any]) -> None:
+    known(body, _GEMINI, "request")
+    demand(body["contents"][0]["role"] == "user", "the first turn must be the user's")
+    waiting = 0
+    for content in body["contents"]:
+        known(content, "role parts", "content")
+        demand(content["parts"], "parts are required")
+        answers = [part for part in content["parts"] if "functionResponse" in part]
+        demand(len(answers) == waiting, "as many function responses as function calls")
+        demand(all(isinstance(one["functionResponse"]["response"], dict) for one in answers), "response is an object")
+        calls = [part for part in content["parts"] if "functionCall" in part]
+        demand(not calls or "thoughtSignature" in calls[0], "Function call is missing a thought_signature")
+        demand(all(isinstance(call["functionCall"]["args"], dict) for call in calls), "args is an object")
+        waiting = len(calls)
+    demand(not waiting, "function calls without responses")
+    for tool in body.get("tools", ()):
+        for one in tool["functionDeclarations"]:
+            known(one, "name description parametersJsonSchema", "functionDeclaration")
+            demand(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}", one["name"]), f"the name {one['name']!r}")
+            for schema in schemas_in(one.get("parametersJsonSchema")):
+                demand(schema.keys() <= _GEMINI_SCHEMA, f"schema keywords {sorted(schema.keys() - _GEMINI_SCHEMA)}")
+    _all_there(own, body["contents"])
+
+
+def say_gemini(turn: Turn, number: int) -> tuple[Json, Any]:
+    parts: list[Json] = [{"text": f"thought {number}", "thought": True}]
+    if turn.text:
+        parts.append({"text": turn.text})
+    calls: list[Json] = [{"functionCall": {"name": name, "args": args}} for name, args in turn.calls]
+    if calls:
+        calls[0]["thoughtSignature"] = "c2ln"
+    content = {"role": "model", "parts": parts + calls}
+    usage = {"promptTokenCount": 20, "candidatesTokenCount": 5, "thoughtsTokenCount": 4, "totalTokenCount": 29}
+    candidate = {"content": content, "finishReason": "STOP", "index": 0}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-1", "responseId": "r"}, content
+
+
 Check = Callable[[Json, list[Any]], None]
 _WIRES: dict[str, tuple[Check, Callable[[Turn, int], tuple[Json, Any]], Callable[[str], Json], str]] = {
     "openai.chat": (
@@ -216,6 +314,18 @@ _WIRES: dict[str, tuple[Check, Callable[[Turn, int], tuple[Json, Any]], Callable
         say_messages,
         lambda why: {"type": "error", "error": {"type": "invalid_request_error", "message": why}},
         r"/v1/messages",
+    ),
+    "openai.responses": (
+        check_responses,
+        say_responses,
+        lambda why: {"error": {"message": why, "type": "invalid_request_error", "param": None, "code": "bad"}},
+        r"/v1/responses",
+    ),
+    "gemini.generate": (
+        check_gemini,
+        say_gemini,
+        lambda why: {"error": {"code": 400, "message": why, "status": "INVALID_ARGUMENT"}},
+        r"/v1beta/models/[^/]+:generateContent",
     ),
 }
 
