@@ -6,9 +6,9 @@ from functools import partial
 
 from policies.redaction.restore import Restorer, json_escape
 from proxy.wire.anthropic_messages_types import Block, Delta
-from proxy.wire.anthropic_messages_views import raw_call
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup, TurnCall
+from proxy.wire.put_back import with_arguments
 from trajectory.conversation import Opaque, Part, Text, ToolCall
 
 
@@ -84,7 +84,7 @@ class StreamedBlock:
 
     def turn_call(self) -> TurnCall:
         notice = "".join(self._shown) if self.is_refused else None
-        raw = raw_call(self._begun, self.arguments.text) if self.is_refused else b""
+        raw = with_arguments(self._begun, "input", self.arguments.text) if self.is_refused else b""
         return TurnCall(self._raw.call_id, self._raw.call_name(), notice, raw)
 
     def part(self) -> Part:

@@ -14,8 +14,7 @@ from proxy.wire.anthropic_messages_types import is_call
 from proxy.wire.format import TurnCall, TurnCalls
 from proxy.wire.layout import Layout, decoded
 from proxy.wire.put_back import insertions, is_notice, quoted, refused
-from proxy.wire.spans import Edit, apply_edits, elements, members, read_json
-from trajectory.errors import FormatError
+from proxy.wire.spans import Edit, apply_edits, elements, members
 
 
 def put_back(layout: Layout, at: int, turn: TurnCalls) -> int | None:
@@ -31,21 +30,11 @@ def put_back(layout: Layout, at: int, turn: TurnCalls) -> int | None:
     if isinstance(message, dict) and message.get("role") == "user":
         layout.replace_item(at + 1, _with_results(following, message.get("content"), results))
     elif len(results) == len(turn):
-        layout.put_ahead(at + 1, [b'{"role":"user","content":[' + b",".join(results) + b"]}"])
+        layout.put_behind(at, [b'{"role":"user","content":[' + b",".join(results) + b"]}"])
     else:
         return None
     layout.replace_item(at, answer)
     return at + 1
-
-
-def raw_call(begun: bytes, arguments: str) -> bytes:
-    """A call as a request has it: as its block began in a stream, with all of its input. Empty if that is no object."""
-    try:
-        given = read_json((arguments or "{}").encode())[0]
-    except FormatError:
-        given = None
-    at = members(begun).get("input") if isinstance(given, dict) else None
-    return apply_edits(begun, [Edit(at.start, at.end, arguments.encode() or b"{}")]) if at is not None else b""
 
 
 def _with_calls(raw: bytes, turn: TurnCalls) -> bytes | None:

@@ -13,6 +13,7 @@ from proxy.wire.gemini_interactions_reply import Interaction
 from proxy.wire.gemini_interactions_stream import InteractionStream
 from proxy.wire.gemini_interactions_tools import choice_of, without_found_tools, without_tools
 from proxy.wire.gemini_interactions_types import definitions_of, found_tools, message_of
+from proxy.wire.gemini_interactions_views import put_back
 from proxy.wire.gemini_types import list_of
 from proxy.wire.layout import Layout, Section
 from proxy.wire.spans import apply_edits, read_json
@@ -59,10 +60,11 @@ class GeminiInteractions:
         return section.read_as(GeminiInteractions.name, lambda one: message_of(one.value()))
 
     def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
-        return None
+        return put_back(layout, at, turn)
 
     def held_turn(self, layout: Layout) -> HeldTurn | None:
-        return None
+        previous = _request(layout).get("previousinteractionid")
+        return HeldTurn(previous) if isinstance(previous, str) and previous else None
 
     def links(self, layout: Layout) -> list[str]:
         messages = [self.read_message(item.section) for item in layout.items[layout.kept :]]
@@ -106,7 +108,8 @@ class GeminiInteractions:
         edits = read.take(body, (0, len(body)), value)
         client = apply_edits(body, edits) if edits else body
         shown = read.client_reply() if edits else None
-        return ReplyRead(read.reply(), client, texts, shown, tuple(read.refused), read.restored)
+        turn = tuple(read.turn) if read.refused else ()
+        return ReplyRead(read.reply(), client, texts, shown, tuple(read.refused), read.restored, turn)
 
     def stream(self, judge: ReplyJudge) -> InteractionStream:
         return InteractionStream(judge)

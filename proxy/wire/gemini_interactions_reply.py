@@ -14,7 +14,7 @@ import msgspec
 from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
-from proxy.wire.format import ReplyJudge
+from proxy.wire.format import ReplyJudge, TurnCall
 from proxy.wire.gemini_interactions_types import CALL, finish_of, usage_of
 from proxy.wire.spans import Edit, Member, members, span_at
 from proxy.wire.spelling import Fields, fields_of
@@ -36,6 +36,7 @@ class Interaction:
         self.shown: list[str] = []
         self.calls: list[ToolCall] = []
         self.shown_calls: list[ToolCall] = []
+        self.turn: list[TurnCall] = []
         self.refused: list[Refuse] = self._verdicts.refused
         self.restored = 0
         self._finish: Finish | None = None
@@ -134,6 +135,8 @@ class Interaction:
         verdict = self.verdict(name, call_id, place, raw)
         if not is_known:
             self.calls.append(ToolCall(call_id, name, raw))
+            notice = verdict.message if verdict is not None else None
+            self.turn.append(TurnCall(call_id, name, notice, data[at.start : at.end]))
         if verdict is not None:
             if not is_known:
                 self.shown.append(verdict.message)

@@ -19,9 +19,10 @@ import msgspec
 from policies.redaction.restore import Restorer, json_escape
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
-from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
+from proxy.wire.format import ReplyJudge, StreamStep, TurnCall, TurnCalls
 from proxy.wire.gemini_interactions_reply import Interaction, named
 from proxy.wire.gemini_interactions_types import CALL
+from proxy.wire.put_back import with_arguments
 from proxy.wire.spans import Edit, Member, apply_edits, escaped, members, read_json, span_at
 from proxy.wire.spelling import Fields, fields_of
 from proxy.wire.sse import Framer, data_of, event, with_data
@@ -40,11 +41,16 @@ class _Step:
     piece: str = ""
     id: str = ""
     name: str = ""
+    begun: bytes = b"{}"
     refused: bool = False
     restorer: Restorer | None = None
     said: list[str] = field(default_factory=list)
     arguments: ArrivingArguments = field(default_factory=ArrivingArguments)
     shown: list[str] = field(default_factory=list)
+
+    def turn_call(self) -> TurnCall:
+        raw = with_arguments(self.begun, "arguments", self.arguments.text)
+        return TurnCall(self.id, self.name, "".join(self.shown) if self.refused else None, raw)
 
     def told(self) -> str:
         """What the upstream said in it."""
@@ -89,7 +95,8 @@ class InteractionStream:
         return self._with_steps(self._interaction.client_reply(), is_shown=True)
 
     def turn(self) -> TurnCalls:
-        return ()
+        steps = [self._steps[index] for index in sorted(self._steps)]
+        return tuple(step.turn_call() for step in steps if step.kind == CALL) or tuple(self._interaction.turn)
 
     def _with_steps(self, reply: Reply, *, is_shown: bool) -> Reply:
         """What the steps told, unless only a lifecycle event held them."""
@@ -156,6 +163,7 @@ class InteractionStream:
         if at is None or kind != CALL:
             return before, self._begun_text(data, at, step, raw), b""
         step.name, step.id = named(raw)
+        step.begun = data[at.start : at.end]
         step.piece = "arguments_delta"
         given = raw.get("arguments")
         listed = members(data, at.start, at.end)[raw.key("arguments")] if given else None

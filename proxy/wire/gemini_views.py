@@ -125,7 +125,7 @@ def _put_results(layout: Layout, at: int, turn: TurnCalls) -> bool:
     if not results:
         if len(refused(turn)) != len(turn):
             return False
-        layout.put_ahead(at, [b'{"role":"user","parts":[' + b",".join(map(_result, turn)) + b"]}"])
+        layout.put_behind(at - 1, [b'{"role":"user","parts":[' + b",".join(map(_result, turn)) + b"]}"])
         return True
     listed = members(raw)[content.key("parts")]
     spans = elements(raw, listed.start, listed.end)

@@ -44,8 +44,8 @@ class Section:
     """Personal data in it has been looked for and masked."""
     original: Section | None = None
     """Set where something else is sent in its place: the section as the client sent it, for later bodies."""
-    ahead: tuple[Section, ...] = ()
-    """Of an item: elements of our own that are sent before it, in this body and in those that begin with it."""
+    behind: tuple[Section, ...] = ()
+    """Of an item: elements of our own that are sent behind it, in this body and in those that begin with it."""
     is_tied: bool = False
     """Of an item: what is sent in its place presumes the items behind it. A body that goes on otherwise there is
     read anew from here on.
@@ -153,13 +153,13 @@ class Layout:
         placed = self.items[index]
         was = placed.section.original or placed.section
         section = Section(was.raw, was.canonical, read_json(sent)[1], sent, original=was)
-        section.ahead, section.is_tied = placed.section.ahead, placed.section.is_tied
+        section.behind, section.is_tied = placed.section.behind, placed.section.is_tied
         self.items[index] = Placed(placed.start, placed.end, section)
 
-    def put_ahead(self, index: int, values: list[bytes]) -> None:
-        """Send `values` as elements before the item at `index`, which is new in this body."""
+    def put_behind(self, index: int, values: list[bytes]) -> None:
+        """Send `values` as elements behind the item at `index`, which is new in this body."""
         section = self.items[index].section
-        section.ahead = (*section.ahead, *map(Section.of, values))
+        section.behind = (*section.behind, *map(Section.of, values))
 
     def put_first(self, values: list[bytes]) -> None:
         """Send `values` as the list's first elements, in this body only; there must be an item behind them."""
@@ -178,9 +178,9 @@ class Layout:
     def _listed(self) -> Iterator[Section]:
         yield from self.first
         for placed in self.items:
-            if placed.section.ahead:
-                yield from placed.section.ahead
             yield placed.section
+            if placed.section.behind:
+                yield from placed.section.behind
 
     def _is_list(self, key: str) -> bool:
         return self.is_listed and key == self.list_key
@@ -239,12 +239,13 @@ class Layout:
                 gap.clear()
                 lead = b""
             section = item.section
-            ahead = section.ahead if index else (*self.first, *section.ahead)
-            for one in ahead:
+            for one in self.first if index == 0 else ():
                 pieces.append(one.as_span(lead))
                 lead = b","
             span = section.span
             pieces.append(section.as_span(lead) if span is None or section.lead != lead else span)
+            for one in section.behind:
+                pieces.append(one.as_span(b","))
             at = item.end
         gap.append(self.body[at : whole.end])
         return whole.end

@@ -15,6 +15,7 @@ from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, 
 from proxy.wire.layout import Layout, Section
 from proxy.wire.ollama_reply import OllamaReader
 from proxy.wire.ollama_stream import OllamaStream
+from proxy.wire.ollama_views import put_back
 from proxy.wire.spans import apply_edits, elements, removal
 from trajectory.conversation import Message, Opaque, Part, Role, Text, ToolCall, ToolDefinition, ToolResult
 from trajectory.errors import FormatError
@@ -61,7 +62,7 @@ class OllamaChat:
         return _message(section.value())
 
     def put_back(self, layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
-        return None
+        return put_back(layout, at, turn) if at is not None else None
 
     def held_turn(self, layout: Layout) -> HeldTurn | None:
         return None
@@ -93,9 +94,9 @@ class OllamaChat:
         reader = OllamaReader(judge)
         client = reader.read(body, is_whole=True)
         refused = tuple(reader.refused)
-        return ReplyRead(
-            reader.reply(), client, reader.texts(), reader.client_reply(), refused=refused, restored=reader.restored
-        )
+        turn = reader.turn() if refused else ()
+        shown = reader.client_reply()
+        return ReplyRead(reader.reply(), client, reader.texts(), shown, refused, reader.restored, turn)
 
     def stream(self, judge: ReplyJudge) -> OllamaStream:
         return OllamaStream(judge)

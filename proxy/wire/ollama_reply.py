@@ -17,7 +17,7 @@ import msgspec
 from policies.redaction.restore import Restorer, json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.case import check_case, check_cases
-from proxy.wire.format import ReplyJudge, TurnCalls
+from proxy.wire.format import ReplyJudge, TurnCall, TurnCalls
 from proxy.wire.spans import Edit, Texts, apply_edits, elements, escaped, read_json, removal, span_at
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
 from trajectory.errors import FormatError
@@ -42,6 +42,7 @@ class OllamaReader:
         self._shown: list[str] = []
         self._calls: list[ToolCall] = []
         self._shown_calls: list[ToolCall] = []
+        self._turn: list[TurnCall] = []
         self._refused_places: list[int] = []
         self._finish: Finish | None = None
         self._usage: Usage | None = None
@@ -94,7 +95,7 @@ class OllamaReader:
         return Reply("".join(self._shown), tuple(self._shown_calls), "error" if self.failed else self._finish)
 
     def turn(self) -> TurnCalls:
-        return ()
+        return tuple(self._turn)
 
     def _note(self, value: dict[str, Any]) -> None:
         self.failed = self.failed or bool(value.get("error"))
@@ -129,6 +130,8 @@ class OllamaReader:
             at = len(self._calls)
             self._calls.append(call)
             refused = self._judge.call(call.name, call.id, call.arguments)
+            notice = refused.message if refused is not None else None
+            self._turn.append(TurnCall(call.id, call.name, notice, raw[slice(*spans[number])]))
             if refused is None:
                 edits += self._kept(raw, [*place, "tool_calls", number, "function"], call, at)
                 continue
@@ -142,7 +145,7 @@ class OllamaReader:
             edits += removal(raw, spans, drop)
         if self._finish == "end":
             self._finish = "tool_call"
-        return edits, "\n".join(notices)
+        return edits, "\n\n".join(notices)
 
     def _kept(self, raw: bytes, path: _Place, call: ToolCall, at: int) -> list[Edit]:
         """A call that stays: its values restored, and its index moved up where calls before it are gone."""

@@ -30,7 +30,7 @@ def put_back(layout: Layout, at: int, turn: TurnCalls) -> int | None:
     if said is None:
         return None
     layout.replace_item(at, apply_edits(sent, [*said, _call_edit(sent, found.get("tool_calls"), turn)]))
-    layout.put_ahead(at + 1, [_result(call) for call in refused(turn)])
+    layout.put_behind(at, [_result(call) for call in refused(turn)])
     return at + 1
 
 

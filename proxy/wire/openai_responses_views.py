@@ -60,7 +60,7 @@ def put_back(layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
                 return None
             for place, sent in edits.items():
                 layout.replace_item(place, sent)
-            layout.put_ahead(index, outputs)
+            layout.put_behind(index - 1, outputs)
             return index
         if left and left[0].notice is not None and _is_in_place_of(item, left[0]):
             edits[index] = _referred(left.pop(0).raw) if item.get("type") == "item_reference" else left.pop(0).raw

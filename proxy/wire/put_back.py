@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from proxy.wire.format import TurnCall
-from proxy.wire.spans import Edit, escaped
+from proxy.wire.layout import decoded
+from proxy.wire.spans import Edit, escaped, read_json
+from trajectory.errors import FormatError
 
 _GAP = "\n\n"
 
 
 def refused(turn: Iterable[TurnCall]) -> list[TurnCall]:
     return [call for call in turn if call.notice is not None]
+
+
+def with_arguments(begun: bytes, key: str, arguments: str) -> bytes:
+    """A call as it began in a stream, with all of its arguments under `key`. Empty if they are no JSON object."""
+    call = decoded(begun)
+    try:
+        given = read_json((arguments or "{}").encode())[0]
+    except FormatError:
+        return b""
+    if not isinstance(given, dict) or not isinstance(call, dict):
+        return b""
+    return msgspec.json.encode({**call, key: msgspec.Raw((arguments or "{}").encode())})
 
 
 def is_notice(text: object, call: TurnCall) -> bool:

@@ -153,17 +153,11 @@ def test_refused_calls_become_text_and_indices_have_no_gap(refused: tuple[str, .
     assert [c["name"] for c in calls] == [name for name in "abc" if name not in refused]
     assert [c["index"] for c in calls] == list(range(len(calls)))
     text = "".join(one["message"].get("content", "") for one in lines)
-    assert text == "\n\n".join(["Hello", *_notices(refused)])
+    assert text == "\n\n".join(["Hello", *map(notice, refused)])
     assert lines[-1]["done_reason"] == "stop"
     assert [c.name for c in reader.reply().calls] == ["a", "b", "c"]
     shown = reader.client_reply()
     assert (shown.text, [c.name for c in shown.calls]) == (text, [c["name"] for c in calls])
-
-
-def _notices(refused: tuple[str, ...]) -> list[str]:
-    """Calls of one line are told of together."""
-    first = "\n".join(notice(name) for name in "ab" if name in refused)
-    return [said for said in (first, notice("c") if "c" in refused else "") if said]
 
 
 @given(cuts=cut_positions, at=st.lists(st.integers(0, len(TOKEN) + 12), max_size=4))
