@@ -9,12 +9,13 @@ from scoring.estimates import Estimate
 from scoring.quality import MatchQuality
 from scoring.report.tables import Cell, Table, best_first, count_table, estimate_cell, name_cell
 from scoring.scorecard import CandidateRow, RunRow, Scorecard
-from scoring.wording import UNKNOWN, number
+from scoring.wording import UNKNOWN
 from trajectory.prices import prices_version
 
 MAX_SHOWN = 24
 """First divergences that are told side by side; the JSON file has all."""
-MAX_NAMES = 5
+MAX_NAMES = 6
+"""Packages that are named, of each candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ def quality_tables(card: Scorecard) -> tuple[Table, ...]:
     retried = [(row, row.conduct.retrying.patterns) for row in rows]
     tables = (
         _agreement(rows) if compared else None,
+        _by_kind(rows),
         _path(rows) if recorded else None,
         _context(rows) if recorded else None,
         _retries(rows) if recorded else None,
         count_table("Errors met, attempt by attempt", "operations", retried),
         _resources(rows),
+        count_table("Packages not needed", "runs with it", [(row, _unneeded(row)) for row in rows]),
     )
     return tuple(table for table in tables if table is not None)
 
@@ -89,15 +92,15 @@ def _told(row: RunRow) -> SideBySide:
 
 def _agreement(rows: Sequence[CandidateRow]) -> Table:
     columns = (
-        *("Candidate", "Runs compared", "Precision", "Recall", "F1", "Exact precision", "Exact recall"),
-        *("Reads F1", "Writes precision", "Writes recall", "Order", "Extra calls", "Missing calls"),
+        *("Candidate", "Runs compared", "Precision", "Recall", "F1", "Exact precision", "Exact recall", "Order"),
+        *("Extra calls", "Missing calls"),
     )
-    return Table("Tool calls against the reference path", columns, tuple(_agreement_row(row) for row in rows))
+    return Table("Tool calls against the reference path", columns, tuple(map(_agreement_row, rows)))
 
 
 def _agreement_row(row: CandidateRow) -> tuple[Cell, ...]:
     quality = row.conduct.quality
-    every, reads, writes = quality.every, quality.reads, quality.writes
+    every = quality.every
     return (
         name_cell(row),
         Cell(str(quality.compared), _calls(every), "runs with a reference path other than themselves"),
@@ -106,12 +109,31 @@ def _agreement_row(row: CandidateRow) -> tuple[Cell, ...]:
         _share(every, lambda match: match.f1),
         _share(every, lambda match: match.exact_precision),
         _share(every, lambda match: match.exact_recall),
-        _share(reads, lambda match: match.f1),
-        _share(writes, lambda match: match.precision),
-        _share(writes, lambda match: match.recall),
         estimate_cell(quality.order, 3),
         estimate_cell(quality.mean_extra, 2),
         estimate_cell(quality.mean_missing, 2),
+    )
+
+
+def _by_kind(rows: Sequence[CandidateRow]) -> Table | None:
+    """None where the bake-off declares no tool as reading or writing."""
+    if not any(row.conduct.quality.reads or row.conduct.quality.writes for row in rows):
+        return None
+    measures = ("calls", "precision", "recall", "F1")
+    columns = ("Candidate", *(f"{kind} {measure}" for kind in ("Read", "Write") for measure in measures))
+    made = tuple(
+        (name_cell(row), *(cell for kind in ("reads", "writes") for cell in _kind_cells(row, kind))) for row in rows
+    )
+    return Table("Reads and writes apart", columns, made)
+
+
+def _kind_cells(row: CandidateRow, kind: str) -> tuple[Cell, ...]:
+    match: MatchQuality | None = getattr(row.conduct.quality, kind)
+    return (
+        Cell(_calls(match).removesuffix(" calls") or UNKNOWN, note=f"{kind} of the runs : of the reference"),
+        _share(match, lambda match: match.precision),
+        _share(match, lambda match: match.recall),
+        _share(match, lambda match: match.f1),
     )
 
 
@@ -219,17 +241,14 @@ def _resource_row(row: CandidateRow) -> tuple[Cell, ...]:
         packages = (
             estimate_cell(installed.mean_count, 2),
             estimate_cell(installed.mean_mb, 1),
-            _named(estimate_cell(installed.mean_unneeded, 2), installed.unneeded),
+            estimate_cell(installed.mean_unneeded, 2),
             estimate_cell(installed.mean_unneeded_mb, 1),
         )
     priced = Cell(cost.text, cost.below, f"{cost.note}; list prices of genai-prices {prices_version()}")
     return (name_cell(row), priced, near, *packages)
 
 
-def _named(cell: Cell, counts: dict[str, int]) -> Cell:
-    """With the commonest names, and in how many runs they were."""
-    if not counts:
-        return cell
-    shown = [f"{name.partition(':')[2]} {number(n, 0)}" for name, n in list(counts.items())[:MAX_NAMES]]
-    more = f" and {len(counts) - MAX_NAMES} more" if len(counts) > MAX_NAMES else ""
-    return Cell(cell.text, cell.below, f"{cell.note}; runs with each: {', '.join(shown)}{more}")
+def _unneeded(row: CandidateRow) -> dict[str, int]:
+    """The commonest ones."""
+    installed = row.conduct.packages
+    return dict(list(installed.unneeded.items())[:MAX_NAMES]) if installed else {}
