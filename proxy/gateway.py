@@ -293,6 +293,8 @@ class Gateway:
         except StoreError:
             log.exception("an attempt could not be recorded")
             return CommitFailed(self._at(live))
+        if self.hall.heard is not None:
+            self.hall.heard(attempt)
         return Committed(self._at(live))
 
     async def _pump(self, live: _Live) -> None:

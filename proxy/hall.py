@@ -66,6 +66,8 @@ class Hall:
     """Sessions that are over: what still comes for them is refused."""
     watchers: dict[str, Callable[[VerdictNote], None]] = field(default_factory=dict)
     """By session: told of each verdict that was not plain allow, before it is written down."""
+    heard: Callable[[Attempt], None] | None = None
+    """Told of each attempt once it is written down, before its last bytes go out: what it does must not take time."""
     own_addresses: frozenset[tuple[str, int]] = frozenset()
     """Host and port of the base-URL door itself: a client with only HTTP_PROXY set may reach it through the proxy."""
 
