@@ -121,6 +121,8 @@ class SwapSession:
         if streamed:
             self.losses.add("stream", "stream", _UNSTREAMED)
         recalled = self._memory.recalled(request, self.losses)
+        if request.choice is not None and request.choice.mode == "required" and not request.tools:
+            self.losses.add("tool_choice", "tool_choice", "no tool is left that could be called")
         names = Names(theirs.names, self.losses)
         ready = replace(request, messages=paired(recalled, theirs.ids, self.losses))
         sent = theirs.write(ready, names, self.losses)

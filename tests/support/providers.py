@@ -329,6 +329,8 @@ _WIRES: dict[str, tuple[Check, Callable[[Turn, int], tuple[Json, Any]], Callable
     ),
 }
 
+CHECKS = {wire: check for wire, (check, *_) in _WIRES.items()}
+
 
 def schemas_in(schema: Any) -> Iterator[Json]:
     """A schema and all that lie in it."""

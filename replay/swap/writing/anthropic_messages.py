@@ -10,7 +10,7 @@ from replay.swap.naming import Names
 from replay.swap.neutral import Json, Media, Message, Part, Request, Result, Settings, Tool, ToolChoice
 from replay.swap.schemas import for_anthropic
 from replay.swap.writing.freeform import as_function, input_of
-from replay.swap.writing.settings import as_object, nearest_effort, put_settings
+from replay.swap.writing.settings import NOBODY_SPOKE, as_object, nearest_effort, put_settings
 from trajectory.conversation import Text
 
 _KEYS = {"max_tokens": "max_tokens", "top_p": "top_p", "top_k": "top_k", "stop": "stop_sequences"}
@@ -60,9 +60,6 @@ def _turns(messages: tuple[Message, ...], names: Names, losses: Losses) -> Itera
         role = "assistant" if message.role == "assistant" else "user"
         if not blocks:
             continue
-        if not turns and role == "assistant":
-            losses.add("message", "the first message", "it is an assistant's: a full stop of the user precedes it")
-            turns.append({"role": "user", "content": [{"type": "text", "text": "."}]})
         if turns and turns[-1]["role"] == role:
             if before == message.role:
                 losses.add("message", f"neighbouring messages of the {role}", "they were joined to one")
@@ -70,6 +67,9 @@ def _turns(messages: tuple[Message, ...], names: Names, losses: Losses) -> Itera
         else:
             turns.append({"role": role, "content": blocks})
         before = message.role
+    if not turns or turns[0]["role"] == "assistant":
+        losses.add("message", "the first message", NOBODY_SPOKE)
+        yield {"role": "user", "content": [{"type": "text", "text": "."}]}
     yield from turns
 
 

@@ -10,7 +10,7 @@ from replay.swap.naming import Names
 from replay.swap.neutral import Call, Json, Media, Message, Part, Request, Result, Settings, Tool, ToolChoice
 from replay.swap.schemas import for_gemini
 from replay.swap.writing.freeform import as_function, input_of
-from replay.swap.writing.settings import as_object, nearest_effort, put_settings
+from replay.swap.writing.settings import NOBODY_SPOKE, as_object, nearest_effort, put_settings
 from trajectory.conversation import Text
 
 _KEYS = {
@@ -64,6 +64,9 @@ def _contents(messages: tuple[Message, ...], names: Names, losses: Losses) -> It
         else:
             contents.append({"role": role, "parts": parts})
         before = message.role
+    if not contents or contents[0]["role"] == "model":
+        losses.add("message", "the first message", NOBODY_SPOKE)
+        yield {"role": "user", "parts": [{"text": "."}]}
     yield from contents
 
 

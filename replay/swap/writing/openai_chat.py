@@ -9,7 +9,7 @@ from replay.swap.media import to_url
 from replay.swap.naming import Names
 from replay.swap.neutral import Call, Json, Media, Message, Request, Result, Settings, Tool, ToolChoice
 from replay.swap.schemas import is_strict
-from replay.swap.writing.settings import put_settings
+from replay.swap.writing.settings import NOBODY_SPOKE, put_settings
 from trajectory.conversation import Text
 
 _KEYS = {
@@ -29,7 +29,10 @@ _FORMATS = {"audio/wav": "wav", "audio/mp3": "mp3", "audio/mpeg": "mp3"}
 
 
 def write(request: Request, names: Names, losses: Losses) -> Json:
-    body: Json = {"messages": [one for message in request.messages for one in _messages(message, names, losses)]}
+    messages = [one for message in request.messages for one in _messages(message, names, losses)]
+    if not messages:
+        losses.add("message", "the first message", NOBODY_SPOKE)
+    body: Json = {"messages": messages or [{"role": "user", "content": "."}]}
     if request.tools:
         body["tools"] = [_tool(tool, names, losses) for tool in request.tools]
     if request.choice is not None and request.tools:
@@ -45,8 +48,8 @@ def _messages(message: Message, names: Names, losses: Losses) -> Iterator[Json]:
         yield from _results(message.results, losses)
     elif message.role == "assistant":
         yield _assistant(message, names, losses)
-    else:
-        yield {"role": message.role, "content": _content(message, losses)}
+    elif content := _content(message, losses):
+        yield {"role": message.role, "content": content}
 
 
 def _assistant(message: Message, names: Names, losses: Losses) -> Json:
@@ -91,7 +94,7 @@ def _content(message: Message, losses: Losses) -> str | list[Json]:
     if all(isinstance(part, Text) for part in message.parts) and len(message.parts) == 1:
         return message.text
     parts = (_part(part, losses) for part in message.parts if isinstance(part, Text | Media))
-    return [part for part in parts if part is not None] or ""
+    return [part for part in parts if part is not None]
 
 
 def _part(part: Text | Media, losses: Losses) -> Json | None:

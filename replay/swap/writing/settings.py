@@ -10,6 +10,7 @@ import msgspec
 from replay.swap.losses import Losses
 from replay.swap.neutral import Json, Settings
 
+NOBODY_SPOKE = "nothing is said there before the assistant speaks: a full stop of the user was put in"
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
