@@ -13,7 +13,7 @@ import msgspec
 from proxy.wire.anthropic_messages_types import is_call
 from proxy.wire.format import TurnCall, TurnCalls
 from proxy.wire.layout import Layout, decoded
-from proxy.wire.put_back import insertions, is_notice, quoted, refused
+from proxy.wire.put_back import insertions, is_any_notice, is_notice, quoted, refused
 from proxy.wire.spans import Edit, apply_edits, elements, members
 
 
@@ -54,6 +54,9 @@ def _with_calls(raw: bytes, turn: TurnCalls) -> bytes | None:
         kind = block.get("type") if isinstance(block, dict) else None
         if left and kind == "text" and is_notice(block.get("text"), left[0]):
             edits.append(Edit(start, end, _marked(left.pop(0).raw, block)))
+        elif kind == "text":
+            if is_any_notice(block.get("text"), turn):
+                return None
         elif is_call(kind) and not (left and left[0].notice is None and left.pop(0).id == block.get("id")):
             return None
     return None if left else apply_edits(raw, edits)

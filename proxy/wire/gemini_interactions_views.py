@@ -12,7 +12,7 @@ import msgspec
 from proxy.wire.format import TurnCall, TurnCalls
 from proxy.wire.gemini_interactions_types import CALL
 from proxy.wire.layout import Layout, decoded
-from proxy.wire.put_back import is_notice, refused
+from proxy.wire.put_back import is_any_notice, is_notice, refused
 from proxy.wire.spelling import Fields, fields_of
 
 _BY_CLIENT = frozenset({"user_input", "function_result", "tool_search_result"})
@@ -42,6 +42,8 @@ def put_back(layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
                 return None
         elif left and kind == "model_output" and is_notice(_only_text(step), left[0]):
             edits[index] = left.pop(0).raw
+        elif kind == "model_output" and is_any_notice(_only_text(step), turn):
+            return None
     return None
 
 

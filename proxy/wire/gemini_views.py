@@ -15,7 +15,7 @@ from proxy.wire.format import TurnCall, TurnCalls
 from proxy.wire.gemini_call import GeminiCall
 from proxy.wire.gemini_types import list_of
 from proxy.wire.layout import Layout, decoded
-from proxy.wire.put_back import insertions, is_notice, refused, woven
+from proxy.wire.put_back import insertions, is_any_notice, is_notice, refused, woven
 from proxy.wire.spans import Edit, Member, apply_edits, elements, members
 from proxy.wire.spelling import Fields, fields_of
 
@@ -62,6 +62,7 @@ class _Left:
 
     def __init__(self, turn: TurnCalls) -> None:
         self.calls = list(turn)
+        self._turn = turn
         self._has_put = False
 
     def put_into(self, raw: bytes, content: Fields) -> bytes | None:
@@ -94,7 +95,7 @@ class _Left:
             self._has_put = True
             at = found[part.key("text")]
             return apply_edits(raw, [Edit(at.key_start, at.end, b'"functionCall":' + self.calls.pop(0).raw)])
-        return raw
+        return None if is_any_notice(part.get("text"), self._turn) else raw
 
     def _without_substitute(self, raw: bytes, part: Fields, found: dict[str, Member]) -> list[Edit]:
         """The call that is signed stands before this one again."""

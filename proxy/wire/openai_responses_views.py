@@ -17,7 +17,7 @@ from proxy.wire.format import HeldTurn, TurnCall, TurnCalls
 from proxy.wire.layout import Layout, decoded
 from proxy.wire.openai_responses_events import message_id
 from proxy.wire.openai_responses_types import Item, call_of
-from proxy.wire.put_back import is_notice, refused
+from proxy.wire.put_back import is_any_notice, is_notice, refused
 from trajectory.conversation import ToolCall
 
 # Results of other kinds (a screenshot, a search) cannot be made up.
@@ -66,7 +66,7 @@ def put_back(layout: Layout, at: int | None, turn: TurnCalls) -> int | None:
             edits[index] = _referred(left.pop(0).raw) if item.get("type") == "item_reference" else left.pop(0).raw
         elif left and left[0].notice is None and _is(item, left[0]):
             left.pop(0)
-        elif call_of(item) is not None:
+        elif call_of(item) is not None or is_any_notice(_only_text(item), turn):
             return None
     return None
 
@@ -97,10 +97,14 @@ def _answers(item: Item, turn: Iterable[TurnCall]) -> bool:
 def _is_in_place_of(item: Item, call: TurnCall) -> bool:
     if item.get("type") == "item_reference":
         return item.get("id") == message_id(msgspec.json.decode(call.raw))
+    return item.get("type") in ("message", None) and is_notice(_only_text(item), call)
+
+
+def _only_text(item: Item) -> object:
     content = item.get("content")
     if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
-        content = content[0].get("text")
-    return item.get("type") in ("message", None) and is_notice(content, call)
+        return content[0].get("text")
+    return content
 
 
 def _is(item: Item, call: TurnCall) -> bool:

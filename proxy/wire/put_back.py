@@ -35,6 +35,11 @@ def is_notice(text: object, call: TurnCall) -> bool:
     return isinstance(text, str) and call.notice is not None and text.strip() == call.notice.strip()
 
 
+def is_any_notice(text: object, turn: Iterable[TurnCall]) -> bool:
+    """Whether it might stand for some call: where a model says so by itself, nobody can tell which one does."""
+    return any(is_notice(text, call) for call in turn)
+
+
 def without_notices(text: str, notices: Iterable[str | None]) -> str | None:
     """`text` without these notices, each set off by blank lines; None unless all stand in it, in this order."""
     left: list[str] = []
