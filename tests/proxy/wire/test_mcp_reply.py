@@ -54,6 +54,13 @@ def test_a_whole_reply_is_filtered_like_an_event() -> None:
     assert reader().whole(b"") == b""
 
 
+@pytest.mark.parametrize("space", [b"  ", b"\t", b" \n"])
+def test_white_space_before_a_message_hides_no_tool(space: bytes) -> None:
+    assert reader("x").whole(space + LISTING) == space + FILTERED
+    if b"\n" not in space:
+        assert reader("x").feed(b"data:" + space + ASKING.removeprefix(b"data: ")).send.find(b'"x"') == -1
+
+
 def test_the_event_that_answers_waits_and_all_others_flow() -> None:
     one = reader()
     assert one.feed(PROGRESS).send == PROGRESS

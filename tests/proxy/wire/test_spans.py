@@ -16,6 +16,7 @@ from proxy.wire.spans import (
     members,
     raw_offsets,
     read_json,
+    read_value,
     removal,
     span_at,
     string_leaves,
@@ -54,6 +55,24 @@ def test_a_repeated_key_is_refused_wherever_and_however_it_is_written(
         read_json(b'[{"x":' + text + b"}]")
     with pytest.raises(FormatError):
         list(string_leaves(b'[{"x":' + text + b"}]"))
+
+
+@given(st.data(), values)
+def test_both_readers_of_json_say_the_same(data: st.DataObject, value: Any) -> None:
+    text = data.draw(st.composite(lambda draw: spelled(draw, value))())
+    assert read_value(text.encode()) == read_value((text + " " * 5000).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"a" :2}', '{"a":1,"\\u0061":2}', r'{"k":"\\","l":"\\","a":1,"a":2}', r'{"k":"\"","a":1,"a":2}',
+        r'{"k":"\"\"","a":"","a":""}', '[{"a":[],"a":[]}]', r'{"\"":1,"\"":2}',
+    ],
+)  # fmt: skip
+def test_no_quote_hides_a_repeated_key(text: str) -> None:
+    with pytest.raises(FormatError, match="twice"):
+        read_value(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -138,3 +157,9 @@ def test_a_place_that_is_not_there_is_none() -> None:
     assert found is not None and text[found.start : found.end] == b"null"
     for path in (["x"], ["a", 1], ["c", "d"], ["c", 0], ["a", "b"], ["a", 0, 0]):
         assert span_at(text, path) is None
+
+
+def test_white_space_before_a_text_hides_no_place() -> None:
+    text = b'\n\r\t {"a": [1, {"b": 2}]}'
+    at = span_at(text, ["a", 1, "b"])
+    assert at is not None and text[at.start : at.end] == b"2"
