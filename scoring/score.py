@@ -95,6 +95,7 @@ def score_run(run: Run, trajectory: Trajectory | None, background: Background) -
         measures=measure(run, trajectory),
         fidelity=dict(sorted(Counter(served.fidelity for served in run.served).items())),
         model_answers=run.model_answers,
+        losses=run.losses,
         conduct=conduct_of(run, trajectory, background),
         certificate=run.certificate,
         duration_s=run.duration_s,

@@ -15,7 +15,7 @@ from scoring.limits import LimitHit
 from scoring.measures import Measures
 from scoring.outcome import Outcome
 from scoring.stepwise import StepwiseRow
-from trajectory.runs import Bakeoff, Candidate, Certificate, Fidelity, Frozen
+from trajectory.runs import Bakeoff, Candidate, Certificate, Fidelity, Frozen, Loss
 
 Basis = Literal["as_scored", "all_counted", "all_undecided_passed"]
 """Denominators: decided runs without infrastructure faults; all runs, undecided ones as failed; the same, as passed."""
@@ -37,6 +37,7 @@ class RunRow(Frozen):
     measures: Measures
     fidelity: dict[Fidelity, int]
     model_answers: dict[Fidelity, int] = Field(default_factory=dict)
+    losses: tuple[Loss, ...] = ()
     conduct: RunConduct
     certificate: Certificate
     duration_s: float

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from scoring.report.certificates import certificate_lines
 from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
+from scoring.report.losses import loss_tables
 from scoring.report.quality import quality_tables, side_by_side
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import (
@@ -48,6 +49,7 @@ def render_markdown(card: Scorecard) -> str:
         pass_k_table(card),
         *stepwise_tables(card),
         *count_tables(card),
+        *loss_tables(card),
         *quality_tables(card),
         pair_table(card) if card.pairs else None,
         error_table(card),

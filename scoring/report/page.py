@@ -12,6 +12,7 @@ from scoring.report.curves import context_plot
 from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
 from scoring.report.grid import grid_blocks
+from scoring.report.losses import loss_tables
 from scoring.report.plots import fault_plot, frontier_plot, interval_plot
 from scoring.report.quality import quality_tables, side_by_side
 from scoring.report.stepwise import stepwise_tables
@@ -58,6 +59,7 @@ def render_html(card: Scorecard) -> str:
         cost=cost_table(card),
         reliability=pass_k_table(card),
         counts=(*stepwise_tables(card), *count_tables(card)),
+        losses=loss_tables(card),
         quality=quality_tables(card),
         context_curves=Markup(context_plot(card)),  # noqa: S704 -- our own SVG; texts in it are escaped where it is made
         partings=side_by_side(card),

@@ -167,7 +167,9 @@ def best_first(card: Scorecard) -> tuple[CandidateRow, ...]:
 def name_cell(row: CandidateRow) -> Cell:
     model = row.candidate.model if row.candidate.model != row.candidate.name else ""
     parameters = ", ".join(f"{name} {value}" for name, value in sorted(row.candidate.parameters.items()))
-    below = "; ".join(part for part in ("recorded production" if row.is_reference else "", model, parameters) if part)
+    wire = f"speaks {row.candidate.wire}" if row.candidate.wire else ""
+    said = ("recorded production" if row.is_reference else "", model, wire, parameters)
+    below = "; ".join(part for part in said if part)
     return Cell(row.candidate.name, below, f"upstream {row.candidate.upstream}, model {row.candidate.model}")
 
 
