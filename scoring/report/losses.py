@@ -10,7 +10,7 @@ from trajectory.runs import Loss
 
 
 def loss_tables(card: Scorecard) -> tuple[Table, ...]:
-    """None where nothing was translated. One row a loss and candidate; behind its count stand the tasks."""
+    """Empty where nothing was translated. One row a loss and candidate; behind its count stand the tasks."""
     rows = tuple(_rows(card))
     columns = ("Candidate", "What", "Where it stood", "What became of it", "Tasks")
     return (Table("Lost between wire formats", columns, rows),) if rows else ()
