@@ -41,9 +41,9 @@ def test_a_run_that_asked_no_model_has_no_context() -> None:
 
 
 def test_what_was_sent_before_is_counted_as_often_as_a_request_carried_it() -> None:
-    """Three requests of 100, then 420, then 420 and the same question twice."""
-    found = makeup_of([[ASKED], [ASKED, CALLED, TOLD], [ASKED, CALLED, TOLD, ASKED]])
-    assert found == Makeup(characters=100 + 420 + 520, resent=100 + 420, tool_results=600)
+    """100, then 420, then 420 and the same question again, twice."""
+    found = makeup_of([[ASKED], [ASKED, CALLED, TOLD], *[[ASKED, CALLED, TOLD, ASKED]] * 2])
+    assert found == Makeup(characters=100 + 420 + 520 + 520, resent=100 + 420 + 520, tool_results=900)
 
 
 def test_a_curve_says_at_each_step_over_how_many_runs() -> None:
