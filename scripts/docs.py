@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: commands, configuration, constraints, refusal codes.
+"""Writes docs/reference from the code: commands, configuration, constraints, refusal codes, the parity matrix.
 
 `scripts/docs.py` writes the pages, `scripts/docs.py --check` exits with 1 and names the pages that are out of date.
 """
@@ -19,6 +19,7 @@ from ironcage.cli import app
 from ironcage.settings import Settings
 from policies.constraints import Constraints
 from policies.verdict import CODES
+from tests.support.parity.table import DOORS, FORMATS, READINGS, RULES, Cell, Enforced, Pending, cells
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN = "<!-- Written by `make docs` from the code; change it there. -->\n"
@@ -64,6 +65,7 @@ def rendered() -> dict[str, str]:
         "commands.md": commands_page(),
         "configuration.md": configuration_page(),
         "constraints.md": constraints_page(),
+        "parity.md": parity_page(),
         "refusals.md": refusals_page(),
     }
 
@@ -207,6 +209,46 @@ def type_name(node: dict[str, Any], definitions: dict[str, Any]) -> str:
         return f"mapping to {type_name(values, definitions)}" if isinstance(values, dict) else "section"
     plain = str(target.get("type", "any"))
     return {"integer": "whole number", "boolean": "true or false", "string": "text"}.get(plain, plain)
+
+
+def parity_page() -> str:
+    """One line for each rule and way of reading; a cell says it for both doors."""
+    reasons: dict[str, int] = {}
+    rows = [
+        (rule, reading, *(parity_mark(rule, form, reading, reasons) for form in FORMATS))
+        for rule in RULES
+        for reading in READINGS
+    ]
+    outcomes = [cell.outcome for cell in cells()]
+    proven = sum(isinstance(outcome, Enforced) for outcome in outcomes)
+    pending = sum(isinstance(outcome, Pending) for outcome in outcomes)
+    return "\n".join(
+        [
+            "# Parity: every rule on every wire format\n",
+            WRITTEN,
+            f"Of {len(outcomes)} cells {proven} are enforced, {len(outcomes) - proven - pending} impossible and "
+            f"{pending} pending. Each enforced cell is a test (`tests/proxy/test_parity.py`): a client and an upstream "
+            "with real sockets, a rule that fires, and a look at what the upstream really got, what the client really "
+            "got and what was recorded. An empty cell fails the build, and so does a pending one whose rule exists.\n",
+            "**yes**: enforced at both doors. **no** and **not yet**: see the number below the table.\n",
+            table(("rule", "reply", *FORMATS), rows),
+            "\n".join(f"{number}. {reason}" for reason, number in reasons.items()) + "\n",
+            table(("rule", "what it says"), list(RULES.items())),
+            table(("format", "what it is"), list(FORMATS.items())),
+            table(("door", "what it is"), list(DOORS.items())),
+        ]
+    )
+
+
+def parity_mark(rule: str, form: str, reading: str, reasons: dict[str, int]) -> str:
+    """`reasons` numbers why a cell is not enforced."""
+    outcomes = {Cell(rule, form, reading, door).outcome for door in DOORS}
+    if len(outcomes) != 1 or (outcome := outcomes.pop()) is None:
+        raise ValueError(f"{rule} on {form}: the doors differ, or nobody has thought of it")
+    if isinstance(outcome, Enforced):
+        return "yes"
+    number = reasons.setdefault(outcome.reason, len(reasons) + 1)
+    return f"{'not yet' if isinstance(outcome, Pending) else 'no'} ({number})"
 
 
 def refusals_page() -> str:
