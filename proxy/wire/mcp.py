@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.wire.case import check_case, check_cases
-from proxy.wire.spans import Edit, apply_edits, elements, members, read_json, removal, span_at
+from proxy.wire.spans import Edit, apply_edits, elements, members, read_value, removal, span_at
 from trajectory.errors import FormatError
 
 STATELESS_SINCE = "2026-07-28"
@@ -113,7 +113,7 @@ class Message:
 
 def read_message(raw: bytes) -> Message:
     """Raises FormatError where two readers could take the message for different things."""
-    value, _ = read_json(raw)
+    value = read_value(raw)
     if isinstance(value, list):
         raise FormatError("JSON-RPC batches are not part of MCP since 2025-06-18; send one message")
     if not isinstance(value, dict):

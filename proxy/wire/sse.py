@@ -12,7 +12,7 @@ from trajectory.errors import FormatError
 # A blank line: two line ends in a row, each CRLF, LF or CR, where a CRLF is never taken for two.
 _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE = re.compile(rb"\r\n|\n|\r")
-_NAMED = re.compile(rb"event: ([a-z_.]+)\ndata: ([^\r\n]*)\n\n")
+_NAMED = re.compile(rb"event: ([a-z_.]+)(\r?\n)data: ([^\r\n]*)\2\2")
 _BOM = b"\xef\xbb\xbf"
 _FIELD = re.compile(rb"(?:event|id|retry|data)(?::|\Z)")
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -29,7 +29,7 @@ class Framer:
         self._size = 0
 
     def feed(self, part: bytes) -> list[bytes]:
-        if not self._rest and part.find(b"\n\n") == len(part) - 2 >= 0 and b"\r" not in part:
+        if not self._rest and _is_one_frame(part):
             return [part]  # the common case: one event, one part
         # a blank line may have begun in the bytes before: it ends within three of its first
         tail = b"".join(self._rest[-3:])[-3:] if self._rest else b""
@@ -62,6 +62,14 @@ class Framer:
         return []
 
 
+def _is_one_frame(part: bytes) -> bool:
+    """Whether `part` is one whole frame for sure, its line ends all of one kind."""
+    returns = part.count(b"\r")
+    if not returns:
+        return part.find(b"\n\n") == len(part) - 2 >= 0
+    return part.find(b"\r\n\r\n") == len(part) - 4 >= 0 and part.count(b"\n") == returns == part.count(b"\r\n")
+
+
 def data_of(frame: bytes) -> bytes:
     """The data lines of a frame joined by newlines; empty for comments and fields that carry no data.
 
@@ -69,8 +77,15 @@ def data_of(frame: bytes) -> bytes:
     FormatError for lines that are neither a field nor a comment, and for whatever else a careless reader could take
     for a data line: to that reader it would be one, and nobody would have judged it.
     """
-    if frame.startswith(b"data: ") and frame.endswith(b"\n\n") and frame.count(b"\n") == 2 and b"\r" not in frame:
-        return frame[6:-2]
+    if frame.startswith(b"data: ") and frame.endswith(b"\n") and frame.count(b"\n") == 2:
+        # one line and a blank one, whose ends are of one kind
+        returns = frame.count(b"\r")
+        if not returns and frame.endswith(b"\n\n"):
+            return frame[6:-2]
+        if returns == 2 and frame.endswith(b"\r\n\r\n"):
+            return frame[6:-4]
+    elif (common := _NAMED.fullmatch(frame)) is not None:
+        return common[3]
     found: list[bytes] = []
     for raw in _LINE.split(frame.removeprefix(_BOM)):
         line = raw.lstrip(b" \t")
@@ -85,7 +100,7 @@ def name_and_data(frame: bytes) -> tuple[str, bytes]:
     """The event's name (empty if it has none; of several the last, as the standard has it) and its `data_of`."""
     common = _NAMED.fullmatch(frame)
     if common is not None:
-        return common[1].decode(), common[2]
+        return common[1].decode(), common[3]
     name = b""
     for raw in _LINE.split(frame.removeprefix(_BOM)):
         line = raw.lstrip(b" \t")
