@@ -62,7 +62,7 @@ class StrictResponses(Strict):
 
     def got(self, reply: bytes, *, streamed: bool) -> list[Item]:
         final = r.accumulated(reply) if streamed else r.parsed(reply)
-        return [_plain(item.to_dict()) for item in final.output]
+        return [plain(item.to_dict()) for item in final.output]
 
     def calls(self, got: list[Item]) -> Ids:
         return [(item["call_id"], item["name"]) for item in got if item["type"] == "function_call"]
@@ -90,7 +90,7 @@ class StrictResponses(Strict):
             yield known[item["id"]] if item.get("type") == "item_reference" else item
 
 
-def _plain(item: Item) -> Item:
+def plain(item: Item) -> Item:
     item.pop("parsed_arguments", None)
     for part in item.get("content") or ():
         part.pop("parsed", None)
