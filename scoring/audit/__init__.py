@@ -1,0 +1,1 @@
+"""Static audit of system prompts and tool descriptions: what in them steers behaviour, with the words quoted."""
