@@ -68,15 +68,15 @@ class BakeoffHouse:
         self.store.launched(session, Launch((), ""), task=task, source="replay")
 
     def base_path(self, upstream: str) -> str:
-        return self._model_upstream(upstream).path
+        return self.model_upstream(upstream).path
 
     def _swap(self, candidate: Candidate, seed: int) -> Swap:
-        upstream = self._model_upstream(candidate.upstream)
+        upstream = self.model_upstream(candidate.upstream)
         # those of a candidate that names its wire are set in its own format, behind the gateway
         parameters = {"seed": seed, **candidate.parameters} if candidate.wire is None else {}
         return Swap(candidate.upstream, upstream.host, candidate.model, parameters)
 
-    def _model_upstream(self, name: str) -> Upstream:
+    def model_upstream(self, name: str) -> Upstream:
         upstream = self._doors.hall.upstream(name)
         if upstream is None or upstream.kind != "model":
             known = ", ".join(n for n, u in self._doors.loaded.settings.upstreams.items() if u.kind == "model")

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "profile": ("ironcage.commands.profile", "Measure limits from the record and suggest a constraints file."),
     "tasks": ("ironcage.commands.tasks", "Turn recorded trajectories into tasks that can be re-run."),
     "bakeoff": ("ironcage.commands.bakeoff", "Re-run tasks on other models under the same limits, and compare."),
+    "shadow": ("ironcage.commands.shadow", "Mirror a share of live traffic to candidates and compare step by step."),
     "doctor": ("ironcage.commands.doctor", "Check this machine, the configuration and the store."),
 }
 """Name -> module whose `app` it is, and the line that stands in the list of commands."""

@@ -13,6 +13,7 @@ from policies.constraints import Constraints
 from policies.loading import load_model
 from policies.settings import PolicySettings
 from proxy.settings import Upstream
+from replay.shadow import ShadowSettings
 from trajectory.errors import OperatorError
 
 DEFAULT_FILE = "ironcage.yaml"
@@ -61,6 +62,10 @@ class Settings(BaseModel):
     )
     policies: PolicySettings = Field(default=PolicySettings(), description="How the limits are applied.")
     recording: Recording = Field(default=Recording(), description="How safely what happened is written down.")
+    shadow: ShadowSettings | None = Field(
+        default=None,
+        description="Mirror a share of live model operations to candidates from the start on; off if absent.",
+    )
     max_body_bytes: int = Field(
         default=64 * 1024 * 1024, gt=0, description="Requests with a larger body are refused with 413."
     )

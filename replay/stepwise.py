@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from replay.matching import canonical_arguments
 from trajectory.conversation import Reply
 from trajectory.errors import CageError
+from trajectory.prices import cost_usd
 from trajectory.record import Attempt
 from trajectory.runs import Action, StepResult
 from trajectory.store import Store
@@ -94,11 +95,11 @@ class Teacher:
         CageError if some are missing, since then nobody can say which answer belongs to which context.
         """
         steps = trajectory.model_steps if trajectory else ()
-        made = [Turn(attempt, step.model) for step in steps for attempt in step.attempts]
+        made = [Turn(attempt, step.model, step.host) for step in steps for attempt in step.attempts]
         made.sort(key=lambda turn: (turn.attempt.started_at, turn.attempt.id))
         if len(made) < self._attempts:
             raise CageError(f"{self._attempts} contexts were sent and {len(made)} exchanges recorded")
-        recorded = [Turn(context.step.last, context.step.model) for context in self._contexts]
+        recorded = [Turn(one.step.last, one.step.model, one.step.host) for one in self._contexts]
         return tuple(
             compare(context.step.index, turn, made[last - 1])
             for context, turn, last in zip(self._contexts, recorded, self._last_of, strict=False)
@@ -107,10 +108,11 @@ class Teacher:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One attempt at a model call, and the model that was asked."""
+    """One attempt at a model call, and the model that was asked, at its host."""
 
     attempt: AttemptView | Attempt
     model: str | None
+    host: str
 
     @property
     def answer(self) -> Reply | None:
@@ -145,6 +147,7 @@ def action_of(turn: Turn) -> Action:
         violations=tuple(note.code for note in attempt.verdicts if note.action in ("refuse", "cut")),
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
+        cost_usd=cost_usd(usage, turn.model, turn.host, attempt.started_at) if usage and turn.model else None,
         latency_s=attempt.total_s,
     )
 

@@ -13,6 +13,7 @@ from ironcage.assembly import Doors, open_doors
 from ironcage.console.server import Console
 from ironcage.logs import set_up_logging
 from ironcage.settings import Loaded, address, load
+from ironcage.shadowing import ShadowDesk
 from proxy.settings import Upstream
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -55,9 +56,13 @@ async def _serve(loaded: Loaded, default: str | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with open_doors(loaded, default_upstream=default) as doors:
-        async with Console(doors.store, *address(loaded.settings.admin_listen, "admin_listen"), loaded) as console:
+        admin, shadows = address(loaded.settings.admin_listen, "admin_listen"), ShadowDesk(doors)
+        async with Console(doors.store, *admin, loaded, shadows=shadows) as console:
+            if loaded.settings.shadow is not None:
+                await shadows.start(loaded.settings.shadow)
             _say(doors, console)
             await stop.wait()
+            await shadows.stop()
         typer.echo("ironcage: stopping; exchanges under way are written down", err=True)
 
 

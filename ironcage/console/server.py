@@ -10,7 +10,9 @@ from aiohttp import web
 from ironcage.console.api import Api
 from ironcage.console.guard import Guard
 from ironcage.console.pages import Pages
+from ironcage.console.shadows import Shadows
 from ironcage.settings import Loaded
+from ironcage.shadowing import ShadowDesk
 from proxy.gateway_listening import bound_port, is_loopback
 from trajectory.errors import OperatorError, StoreError
 from trajectory.store import Store
@@ -21,8 +23,11 @@ _MAX_FORM_BYTES = 16 * 1024
 class Console:
     """`async with` it to listen; `url` is then where."""
 
-    def __init__(self, store: Store, host: str, port: int, loaded: Loaded) -> None:
+    def __init__(
+        self, store: Store, host: str, port: int, loaded: Loaded, *, shadows: ShadowDesk | None = None
+    ) -> None:
         self._store = store
+        self._shadows = shadows
         self._host = host
         self._port = port
         self._token = loaded.settings.access_token
@@ -63,6 +68,7 @@ class Console:
             web.get("/healthz", self._health),
             web.get("/readyz", self._ready),
             web.post("/login", guard.login),
+            *Shadows(self._shadows).routes(),
             *Api(self._store).routes(),
             *Pages(self._store).routes(),
         ])  # fmt: skip
