@@ -35,6 +35,23 @@ class Judge:
         return frozenset()
 
 
+class Waiting(Judge):
+    """Judges every call by its arguments: all pass, or none."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        super().__init__()
+        self.reads_arguments = True
+        self._refuses = refuses
+
+    def awaits_arguments(self, name: str) -> bool:
+        return True
+
+    def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
+        super().call(name, call_id, arguments)
+        assert isinstance(arguments, str), "judged before its arguments were there"
+        return Refuse("tool_arguments_refused", "tools", notice(name), name) if self._refuses else None
+
+
 def notice(name: str) -> str:
     return f'The tool "{name}" is not allowed.'
 

@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.bedrock import BedrockConverse
 from proxy.wire.choose import WIRES, wire_of
+from proxy.wire.eventstream import encoded
 from proxy.wire.format import StreamReader
+from proxy.wire.gemini import GeminiGenerateArray
 from proxy.wire.holding import HoldingReader, stream_reader
+from proxy.wire.ollama import OllamaChat
 from tests.support.chunks import cut, cut_positions
 from tests.support.judging import TOKEN, VALUE, Judge, notice, streamed
 from tests.support.parity.format import Call, ModelFormat
@@ -267,3 +271,45 @@ def test_no_bytes_make_it_fail_otherwise_than_the_plain_reader(data: bytes, cuts
             except FormatError:
                 outcomes.append(None)
         assert outcomes[0] == outcomes[1]
+
+
+def test_a_binary_stream_waits_and_ends_where_a_call_is_refused() -> None:
+    """Replies of this API are not edited: a refused call ends them."""
+
+    def told(kind: str, **payload: object) -> bytes:
+        headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+        return encoded(headers, json.dumps({"contentBlockIndex": 0, **payload}).encode())
+
+    def stream(*pieces: str) -> list[bytes]:
+        start = told("contentBlockStart", start={"toolUse": {"toolUseId": "t", "name": "careful"}})
+        deltas = [told("contentBlockDelta", delta={"toolUse": {"input": piece}}) for piece in pieces]
+        return [start, *deltas, told("contentBlockStop"), told("messageStop", stopReason="tool_use"), told("metadata")]
+
+    good = stream('{"path":', '"/workspace"}')
+    assert streamed(stream_reader(BedrockConverse().stream, Careful()), good) == b"".join(good)
+    reader = stream_reader(BedrockConverse().stream, Careful())
+    assert [reader.feed(event).send for event in good[:3]] == [b"", b"", b""]
+    bad = stream_reader(BedrockConverse().stream, Careful())
+    out = streamed(bad, stream('{"path":', '"PRIVATE"}'))
+    assert b"PRIVATE" not in out and notice("careful") in out.replace(b"\\", b"").decode("utf-8", "replace")
+    assert bad.refused
+
+
+@pytest.mark.parametrize("arguments", [{"path": "PRIVATE"}, '{"path":"PRIVATE"}'])
+def test_calls_that_come_whole_do_not_wait_and_are_judged_by_their_arguments(arguments: object) -> None:
+    line = {"model": "m", "message": {"role": "assistant", "content": "", "tool_calls": []}, "done": False}
+    for said in (arguments, {"path": "/workspace"}):
+        line["message"]["tool_calls"].append({"function": {"name": "careful", "arguments": said}})  # type: ignore[index]
+    out = stream_reader(OllamaChat().stream, Careful()).feed(json.dumps(line).encode() + b"\n").send
+    assert b"PRIVATE" not in out and b"/workspace" in out and notice("careful") in out.decode().replace("\\", "")
+
+
+def test_an_array_of_chunks_is_judged_as_its_events_are() -> None:
+    def chunk(**call: object) -> bytes:
+        return json.dumps({"candidates": [{"content": {"parts": [{"functionCall": call}]}}]}).encode()
+
+    first = chunk(name="careful", willContinue=True)
+    rest = chunk(partialArgs=[{"jsonPath": "$.path", "stringValue": "PRIVATE"}])
+    reader = stream_reader(GeminiGenerateArray().stream, Careful())
+    assert b"careful" not in reader.feed(b"[" + first + b",\r\n").send
+    assert b"PRIVATE" not in streamed(reader, [rest, b"]"]) and reader.refused

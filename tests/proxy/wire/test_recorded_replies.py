@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.wire.choose import wire_at, wire_of
+from proxy.wire.holding import stream_reader
 from tests.support import openai_sdk, sdk_views
 from tests.support.cassettes import Recorded, cassettes, recorded_in
-from tests.support.judging import Judge, restoring, streamed
+from tests.support.judging import Judge, Waiting, restoring, streamed
 from tests.support.seen import Seen, seen_of
 
 if TYPE_CHECKING:
@@ -95,3 +96,26 @@ def test_streams_pass_and_read_as_the_sdk_reads_them(provider: str) -> None:
             theirs = replace(theirs, calls=((name[: len(name) // 2], arguments),))
         assert (one.name, ours) == (one.name, theirs)
     assert read >= AT_LEAST[provider][1]
+
+
+@pytest.mark.parametrize("provider", VIEWS)
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
+def test_calls_of_streams_wait_for_their_arguments_and_pass_or_are_text(provider: str) -> None:
+    calls = 0
+    for one in recorded_of(provider):
+        if not one.is_event_stream:
+            continue
+        plain = spoken(one).stream(Judge())
+        streamed(plain, [one.answered])
+        waiting = Waiting()
+        reader = stream_reader(spoken(one).stream, waiting)
+        assert (one.name, streamed(reader, one.answered.splitlines(keepends=True))) == (one.name, one.answered)
+        assert (one.name, reader.reply()) == (one.name, plain.reply())
+        judged = sorted((name, said) for (name, _), said in zip(waiting.asked, waiting.arguments, strict=True))
+        assert (one.name, judged) == (one.name, sorted((call.name, call.arguments) for call in plain.reply().calls))
+        calls += len(judged)
+        refusing = stream_reader(spoken(one).stream, Waiting(refuses=True))
+        out = streamed(refusing, [one.answered])
+        if not refusing.failed:
+            assert (one.name, VIEWS[provider][1](out).calls) == (one.name, ())
+    assert calls > 0
