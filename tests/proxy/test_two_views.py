@@ -104,3 +104,26 @@ def test_of_very_many_turns_the_oldest_are_forgotten() -> None:
     assert views.put_back(wire, layout) == 256
     assert layout.items[1].section.original is None
     assert layout.items[599].section.original is not None
+
+
+@FORMATS
+def test_a_client_that_says_something_else_instead_gets_the_turn_put_back_again(talk: Callable[[], Talk]) -> None:
+    chat = talk()
+    chat.user("Clean up.")
+    got = chat.turn(call("bad"))
+    for said in ("Why?", "Do it.", "Go on."):
+        chat.history = [*chat.history[:1], *got]
+        chat.user(said)
+        chat.turn(say("So."))
+
+
+@FORMATS
+def test_a_client_that_goes_back_to_the_turn_itself_sends_it_as_it_has_it(talk: Callable[[], Talk]) -> None:
+    chat = talk()
+    chat.user("Clean up.")
+    got = chat.turn(call("bad"))
+    chat.user("Why?")
+    chat.turn(say("So."))
+    body = chat.upstream.request([*chat.history[:1], *got], streamed=False)
+    chat.pass_on(body)
+    assert chat.sent[-1] == body
