@@ -81,7 +81,7 @@ PHRASES: dict[Kind, tuple[str, ...]] = {
         r"\b(?:always|must|first) (?:call|use|invoke|run) this (?:tool|function) (?:first|before)\b",
         r"\binstead of (?:using |calling )?(?:the |any )?other tools?\b",
         r"<\s*(?:important|system|instructions?|secret|hidden|admin)\s*>",
-        r"(?:~|/home/\w+|/users/\w+|%userprofile%)/?\.(?:ssh|aws|env|netrc|config|cursor|kube|gnupg)\b",
+        r"(?:~|/(?:home|users)/\w+|%userprofile%)/?\.(?:ssh|aws|env|netrc|config|cursor|kube|gnupg)\b",
         r"\b(?:id_rsa|id_ed25519|mcp\.json|credentials\.json|\.env file|/etc/passwd|/etc/shadow)\b",
         rf"\b(?:read|include|attach|pass|send|copy|append){_GAP}\b(?:contents? of|file contents?|conversation history|"
         r"system prompt|api keys?|passwords?|credentials|tokens?|private keys?)\b",
