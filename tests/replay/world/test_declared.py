@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from replay.task import Task
-from replay.world.declared import open_worlds, read_worlds
+from replay.world.declared import declared_kinds, open_worlds, read_worlds
 from replay.world.recordings import task_tape
 from tests.support.recordings import calls, record, result, said, user
 from trajectory.errors import OperatorError
@@ -57,6 +57,24 @@ def test_digest_follows_pool_kinds_and_order(store: MemoryStore, tmp_path: Path)
         ("tape", f"tables:{file}"),
     ]  # fmt: skip
     assert len({open_worlds(one, store, [TASK])["order"].digest for one in declared}) == len(declared)
+
+
+def test_kinds_are_declared_by_tables_and_by_options_which_go_first(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(
+        "tables: {orders: {file: orders.json}}\n"
+        "tools:\n"
+        "  look: {do: read, table: orders, key: $id}\n"
+        "  find: {do: filter, table: orders}\n"
+        "  drop: {do: delete, table: orders, key: $id}\n"
+    )
+    tables = f"tables:{tmp_path / 'shop.yaml'}"
+    assert declared_kinds((tables, "tape?pure=think&writes=find")) == {
+        "look": "read",
+        "find": "write",
+        "drop": "write",
+        "think": "pure",
+    }
+    assert declared_kinds(("tape",)) == {}
 
 
 async def test_declared_kinds_hold_for_all_worlds_of_the_bake_off(store: MemoryStore) -> None:
