@@ -67,11 +67,23 @@ def _recordings(store: Store, trajectory: str, read: ReadMessages) -> tuple[Reco
 
 
 def _results(messages: Iterable[Message]) -> Iterable[tuple[str, Recording]]:
-    """Each result with its call; a result answers the latest call of its id (some servers number calls anew)."""
+    """Each result with its call; a result answers the latest call of its id (some servers number calls anew), or the
+    first open call of its name, where calls have no ids.
+    """
     calls: dict[str, ToolCall] = {}
+    unnumbered: list[ToolCall] = []
     for message in messages:
         for part in message.parts:
             if isinstance(part, ToolCall):
                 calls[part.id] = part
-            elif isinstance(part, ToolResult) and (call := calls.get(part.call_id)):
+                unnumbered += [] if part.id else [part]
+            elif isinstance(part, ToolResult) and (call := _called(part, calls, unnumbered)):
                 yield part.call_id, Recording(call.name, call.arguments, part.text, part.is_error)
+
+
+def _called(result: ToolResult, calls: dict[str, ToolCall], unnumbered: list[ToolCall]) -> ToolCall | None:
+    named = next((call for call in unnumbered if call.name == result.call_id), None)
+    if named is None:
+        return calls.get(result.call_id) if result.call_id else None
+    unnumbered.remove(named)
+    return named

@@ -44,16 +44,18 @@ class Provider:
     url: str = ""
     asked: list[Json] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     own: list[Any] = field(default_factory=list)
     """Its turns so far, as the next request must hold them."""
+    strict: bool = True
+    """False: it takes whatever it is asked, as of agents that speak its own format."""
 
     def answer(self, body: Json) -> Answer:
         self.asked.append(body)
         check, say, refuse, _ = _WIRES[self.wire]
         try:
-            check(body, self.own)
+            if self.strict:
+                check(body, self.own)
         except WrongError as wrong:
             self.faults.append(str(wrong))
             return Answer(json.dumps(refuse(str(wrong))).encode(), status=400)
@@ -64,8 +66,8 @@ class Provider:
 
 
 @asynccontextmanager
-async def provider(wire: str, *turns: Turn) -> AsyncIterator[Provider]:
-    made = Provider(wire, turns)
+async def provider(wire: str, *turns: Turn, strict: bool = True) -> AsyncIterator[Provider]:
+    made = Provider(wire, turns, strict=strict)
     async with scripted(made.answer) as server:
         made.url, made.paths = server.url, server.paths
         yield made
