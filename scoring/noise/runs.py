@@ -9,8 +9,8 @@ from typing import Literal
 
 from trajectory.runs import Frozen
 
-Resource = Literal["memory", "cpu", "time"]
-UNITS: dict[Resource, str] = {"memory": "MB", "cpu": "CPUs", "time": "s"}
+Resource = Literal["memory", "cpu_time", "wall_time"]
+UNITS: dict[Resource, str] = {"memory": "MB", "cpu_time": "CPU s", "wall_time": "s"}
 UNCAPPED = math.inf
 """As multiplier: no limit on this resource."""
 LADDER = (1.0, 1.5, 3.0, 5.0, UNCAPPED)

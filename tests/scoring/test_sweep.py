@@ -114,7 +114,7 @@ def test_a_step_that_loses_as_much_as_the_margin_is_no_plateau(lost: int, platea
         for i in range(150)
         for m in (1.0, UNCAPPED)
     ]
-    assert read_sweep(runs, "time", 10.0).plateau == plateau
+    assert read_sweep(runs, "wall_time", 10.0).plateau == plateau
 
 
 def test_noise_floor_comes_from_the_repeats_at_the_top() -> None:
@@ -125,7 +125,7 @@ def test_noise_floor_comes_from_the_repeats_at_the_top() -> None:
         for m in (1.0, UNCAPPED)
         for r in range(4)
     ]
-    assert read_sweep(runs, "cpu", 1.0).noise_floor == pytest.approx(1.96 * np.sqrt(2 * 0.25 / 200), abs=0.01)
+    assert read_sweep(runs, "cpu_time", 1.0).noise_floor == pytest.approx(1.96 * np.sqrt(2 * 0.25 / 200), abs=0.01)
 
 
 def test_a_sweep_without_runs_says_so() -> None:
