@@ -16,7 +16,8 @@ class Fields(dict[str, Any]):
     __slots__ = ("keys_as_written",)
 
     def __init__(self, raw: dict[str, Any], keys: dict[str, str]) -> None:
-        super().__init__({name: raw[key] for name, key in keys.items()})
+        """`keys` are those of `raw` by folded name, in its order."""
+        super().__init__(zip(keys, raw.values(), strict=True))
         self.keys_as_written = keys
 
     def key(self, name: str) -> str:
