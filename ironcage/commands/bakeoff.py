@@ -19,6 +19,7 @@ from ironcage.bakeoff_workers import trials_opener
 from ironcage.candidates import read_candidate
 from ironcage.choosing import choose_tasks
 from ironcage.commands.comparing import compare
+from ironcage.commands.planning import power, schema
 from ironcage.deciding import decided, preset_named
 from ironcage.output import Json, print_table, when
 from ironcage.reach import build_store
@@ -215,6 +216,8 @@ def report(
 
 
 app.command()(compare)
+app.command()(power)
+app.command()(schema)
 
 
 @app.command("list")
