@@ -20,7 +20,10 @@ from trajectory.conversation import Reply
 
 MAX_HELD_BYTES = 8 * 1024 * 1024
 """What waits for one call. A stream of small pieces takes some forty bytes for each of its arguments' characters."""
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+_EVENT = re.compile(rb".+?\n\r?\n|.+", re.DOTALL)
+"""Parts are cut so that the text before a call does not wait with it; where, is a matter of delay, not of what comes
+out.
+"""
 
 MakeReader = Callable[[ReplyJudge], StreamReader]
 
@@ -121,15 +124,15 @@ class HoldingReader:
         self._follow()
 
     def feed(self, part: bytes) -> StreamStep:
-        send: list[bytes] = []
-        last: list[bytes] = []
-        for piece in _pieces(part):
-            self._take(piece)
-            for step in self._decided():
-                send.append(step.send)
-                last.append(step.last)
+        steps: list[StreamStep] = []
+        for piece in _EVENT.findall(part):
+            self._scout.feed(piece)
+            self._hold(piece)
+            steps += self._decided()
         self._follow()
-        return StreamStep(b"".join(send), b"".join(last))
+        if len(steps) == 1:
+            return steps[0]
+        return StreamStep(b"".join([step.send for step in steps]), b"".join([step.last for step in steps]))
 
     def end(self) -> StreamStep:
         self._scout.end()
@@ -163,8 +166,7 @@ class HoldingReader:
             reader.failed,
         )
 
-    def _take(self, piece: bytes) -> None:
-        self._scout.feed(piece)
+    def _hold(self, piece: bytes) -> None:
         self._ahead.place += 1
         self._held.append(piece)
         self._held_bytes += len(piece)
@@ -177,10 +179,9 @@ class HoldingReader:
         waiting = self._ahead.open
         while waiting and not waiting[0].is_open:
             _close(waiting.popleft())
-        first_held = self._ahead.place - len(self._held)
-        until = min((seen.place for seen in waiting if seen.is_open), default=self._ahead.place)
+        until = waiting[0].place if waiting else self._ahead.place
         steps: list[StreamStep] = []
-        for _ in range(until - first_held):
+        while self._held and self._ahead.place - len(self._held) < until:
             piece = self._held.popleft()
             self._held_bytes -= len(piece)
             steps.append(self._reader.feed(piece))
@@ -192,10 +193,3 @@ def _close(seen: _Seen) -> None:
         seen.arguments.seal()
         if seen.arguments.disputed:
             seen.doubt = "its arguments came twice, and not the same"
-
-
-def _pieces(part: bytes) -> list[bytes]:
-    """Cut so that what comes before a call does not wait with it. Where is a matter of delay, not of what comes out."""
-    if part.endswith(b"\n\n") and part.count(b"\n\n") == 1:  # one event, the common case
-        return [part]
-    return _LINE.findall(part)
