@@ -19,7 +19,7 @@ from proxy.wire.anthropic_messages_block import StreamedBlock
 from proxy.wire.anthropic_messages_reply import citation_edits, restored
 from proxy.wire.anthropic_messages_types import AnyEvent, Event, finish_of, reply_of, text_block, usage_of
 from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
-from proxy.wire.spans import Edit, apply_edits, escaped, read_json, span_at
+from proxy.wire.spans import Edit, apply_edits, escaped, parsed, span_at
 from proxy.wire.sse import Framer, event, name_and_data, with_data
 from trajectory.conversation import Finish, Part, Reply
 from trajectory.errors import FormatError
@@ -95,8 +95,7 @@ class MessagesStream:
         if name not in (kind, "", "message") and (name in _KNOWN or (kind in _KNOWN and kind != "ping")):
             # some clients go by the name, others by the type: both must see what was judged
             raise FormatError("the name of an event and the type in its data differ")
-        if kind != "content_block_delta" or b"\\u00" in data or data.count(b'"type"') > 2:
-            read_json(data)  # a key that stands twice could hide a call from us, or from the client
+        parsed(data)  # a key that stands twice could hide a call from us, or from the client
         return self._taken(frame, data, one, kind)
 
     def _taken(self, frame: bytes, data: bytes, one: Event, kind: str) -> bytes:
@@ -134,12 +133,13 @@ class MessagesStream:
         if len(self._blocks) >= _MAX_BLOCKS:
             raise FormatError(f"more than {_MAX_BLOCKS} content blocks in one reply")
         self._model = raw.next_model or self._model
+        name = raw.call_name() if raw.is_call else ""  # before the block counts: it may have none
         lookup = self._looked_up if self._judge.lookup is not None else None
         block = StreamedBlock(index, raw, lookup)
         before = self._flushed() if index in self._open else b""
         self._open[index] = block
         self._blocks.append(block)
-        verdict = self._judge.call(raw.call_name(), raw.call_id, block.arguments) if raw.is_call else None
+        verdict = self._judge.call(name, raw.call_id, block.arguments) if raw.is_call else None
         if verdict is not None:
             return before + self._refused(frame, data, block, verdict)
         return before + self._edited(frame, data, self._start_edits(data, block))

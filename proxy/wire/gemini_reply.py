@@ -15,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from policies.redaction.restore import Restorer
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
@@ -24,7 +22,7 @@ from proxy.wire.format import Lookup, ReplyJudge, TurnCalls
 from proxy.wire.gemini_call import GeminiCall
 from proxy.wire.gemini_types import finish_of, usage_of
 from proxy.wire.gemini_views import FROM_ELSEWHERE, turn_call
-from proxy.wire.spans import Edit, Member, elements, escaped, members, read_json, span_at
+from proxy.wire.spans import Edit, Member, elements, escaped, members, parsed, span_at
 from proxy.wire.spelling import Fields, fields_of
 from trajectory.conversation import Finish, Reply, ToolCall
 from trajectory.errors import FormatError
@@ -62,7 +60,7 @@ class Answer:
 
     def take(self, data: bytes, *, is_last: bool = False) -> Change:
         """Judge a reply or one chunk of it; `is_last` says that no chunk will follow."""
-        reply = fields_of(_decoded(data), "a reply")
+        reply = fields_of(parsed(data), "a reply")
         self._note(reply)
         change = Change()
         candidates = reply.get("candidates") or []
@@ -296,13 +294,3 @@ class _Candidate:
         self.shown.append(_Piece(notice))
         self._after_notice = True
         return known, notice
-
-
-def _decoded(data: bytes) -> object:
-    """The JSON of a chunk. FormatError for a key that stands twice where that could hide a call, or show another."""
-    if b"functioncall" not in data.lower().replace(b"_", b"") and b"\\u" not in data:
-        try:
-            return msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # the other reader says what is wrong, and takes what only this one does not
-    return read_json(data)[0]

@@ -18,7 +18,7 @@ from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_chat_choice import Change, Delta, StreamedChoice
 from proxy.wire.openai_chat_types import Chunk, finish_of, usage_of
-from proxy.wire.spans import apply_edits, read_json
+from proxy.wire.spans import apply_edits, parsed
 from proxy.wire.sse import Framer, data_of, event, with_data
 from trajectory.conversation import Finish, Reply, Usage
 from trajectory.errors import FormatError
@@ -93,10 +93,9 @@ class ChatStream:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"an event of the stream is not a chat completion chunk: {e}") from None
         self._note(chunk)
+        parsed(data)  # a key that stands twice could hide a call from us, or from the client
         if not chunk.choices:
             return frame
-        if b"_call" in data or b"\\u00" in data:
-            read_json(data)  # a key that stands twice could hide a call from us, or from the client
         self._latest = data
         changes: list[tuple[int, Change]] = []
         for place, choice in enumerate(chunk.choices):

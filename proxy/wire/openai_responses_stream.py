@@ -24,7 +24,7 @@ from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
 from proxy.wire.openai_responses_reply import item_edits, response_edits, span_edits
 from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, items_of, reply_of
 from proxy.wire.openai_responses_views import turn_call
-from proxy.wire.spans import Edit, apply_edits, escaped, read_json, span_at
+from proxy.wire.spans import Edit, apply_edits, escaped, parsed, span_at
 from proxy.wire.sse import Framer, name_and_data, with_data
 from proxy.wire.verdicts import Verdicts
 from trajectory.conversation import Reply, ToolCall
@@ -122,6 +122,7 @@ class ResponsesStream:
             said = _event.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"an event of the stream is not one of a response: {e}") from None
+        parsed(data)  # a key that stands twice could hide a call from us, or from the client
         if name not in ("", "message", said.type) and said.type is not None:
             raise FormatError("an event goes by two names")  # clients read the one or the other
         is_error = said.type == "error" or (said.type is None and said.error is not None)
@@ -144,8 +145,6 @@ class ResponsesStream:
             self.ended = True
             for item in self._items.values():
                 item.arguments.close()
-        if response.get("output"):
-            read_json(data)  # a key that stands twice could hide a call from us, or from the client
         edits = response_edits(data, ("response",), response, self._judged, self._lookup("response"))
         if self.ended:
             self._complete(items_of(response))
@@ -164,7 +163,6 @@ class ResponsesStream:
             self._items[place] = StreamedItem(place, raw, call, refused, is_done=True)
 
     def _item(self, frame: bytes, data: bytes, said: Event, raw: Item) -> bytes:
-        read_json(data)  # as above
         key = _key(said, raw)
         is_done = str(said.type).endswith(".done")
         known = self._items.get(key)
