@@ -115,6 +115,7 @@ class ShadowDesk:
         shadow = self._shadow
         if shadow is None:
             return ShadowStatus(running=False)
+        await shadow.flush()
         runs = await asyncio.to_thread(self._doors.store.runs, shadow.name)
         rows = await asyncio.to_thread(stepwise_rows, runs)
         return ShadowStatus(

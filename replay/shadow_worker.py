@@ -28,7 +28,7 @@ from trajectory.store import Store
 
 log = logging.getLogger(__name__)
 _MAX_OPEN = 1000  # sessions of candidates that may still go on
-_FLUSH_AT = 50
+_FLUSH_EVERY_S = 2.0  # together, since writing costs production's process as much for one run as for many
 _FREE = frozenset({"refused", "failed"})
 """Ends of an attempt that nobody bills: it was never sent, or the provider would not answer it."""
 
@@ -121,12 +121,13 @@ class Shadow:
         """OperatorError where a budget is set and a candidate has no price."""
         await asyncio.to_thread(self._check_prices)
         await asyncio.to_thread(self._house.store.put_bakeoff, self._bakeoff)
-        self._workers = [asyncio.create_task(self._work()) for _ in range(self.settings.max_parallel)]
+        work = (self._work() for _ in range(self.settings.max_parallel))
+        self._workers = [asyncio.create_task(one) for one in (*work, self._keep())]
 
     async def idle(self) -> None:
         """Return once all that was heard so far is compared or dropped, and kept."""
         await self._queue.join()
-        await self._flush()
+        await self.flush()
 
     async def stop(self) -> None:
         """Drop what waits, let what is under way be cut, keep the rest."""
@@ -138,7 +139,7 @@ class Shadow:
             await self._house.close_shadow(mirrored.session)
         self._open.clear()
         self._sessions.clear()
-        await self._flush()
+        await self.flush()
 
     @property
     def counts(self) -> ShadowCounts:
@@ -185,8 +186,6 @@ class Shadow:
         finally:
             self._purse.settle(most, cost)
         await self._forget_oldest()
-        if len(self._dirty) >= _FLUSH_AT or self._queue.empty():
-            await self._flush()
 
     def _mirrored(self, attempt: Attempt, candidate: Candidate) -> _Mirrored:
         key = (attempt.trajectory, candidate.name)
@@ -225,7 +224,13 @@ class Shadow:
         self._counts["failed" if result.same_tools is None else "compared"] += 1
         return 0.0 if answer.end in _FREE else result.candidate.cost_usd
 
-    async def _flush(self) -> None:
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_EVERY_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Keep what was compared since the last time."""
         dirty, self._dirty = self._dirty, {}
         if dirty:
             await asyncio.to_thread(self._house.store.put_runs, [self._run(one) for one in dirty.values()])
