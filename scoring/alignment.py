@@ -125,10 +125,22 @@ def _alike(a: Node, b: Node) -> float:
     if kind != other or kind not in ("object", "array"):
         return 0.0
     if kind == "array":
-        return sum(map(_alike, ours, theirs)) / max(len(ours), len(theirs))
+        return _alike_in_pairs(zip(ours, theirs, strict=False)) / max(len(ours), len(theirs))
     mine, yours = dict(ours), dict(theirs)
     common = [key for key in mine if key in yours]
-    return sum([_alike(mine[key], yours[key]) for key in common]) / (len(mine) + len(yours) - len(common))
+    size = len(mine) + len(yours) - len(common)
+    return _alike_in_pairs((mine[key], yours[key]) for key in common) / size
+
+
+def _alike_in_pairs(pairs: Iterable[tuple[Node, Node]]) -> float:
+    """Most values are no containers, and settled here."""
+    total = 0.0
+    for a, b in pairs:
+        if a == b:
+            total += 1.0
+        elif a[0] == b[0] and a[0] in ("object", "array"):
+            total += _alike(a, b)
+    return total
 
 
 def exact_repeats(calls: Sequence[Call]) -> int:

@@ -53,7 +53,7 @@ class AttemptPool(Frozen):
 
 def attempts_of(trajectory: Trajectory) -> Attempts:
     steps = trajectory.steps
-    vain = list(_in_vain(steps))
+    models, vain = trajectory.model_steps, list(_in_vain(steps))
     asked = [(step, view) for step, view in vain if step.kind == "model"]
     return Attempts(
         operations=len(steps),
@@ -66,9 +66,7 @@ def attempts_of(trajectory: Trajectory) -> Attempts:
             seconds=math.fsum(view.total_s for _, view in vain),
             cost_usd=_sum(attempt_cost_usd(step, view) for step, view in asked),
         ),
-        cost_usd=_sum(attempt_cost_usd(step, view) for step in trajectory.model_steps for view in step.attempts)
-        if trajectory.model_steps
-        else None,
+        cost_usd=_sum(attempt_cost_usd(step, view) for step in models for view in step.attempts) if models else None,
     )
 
 

@@ -18,7 +18,7 @@ from scoring.paths import Call, Node, Path
 from trajectory.runs import Frozen
 
 Difference = Literal["tool", "arguments", "ended", "text"]
-MAX_SHOWN = 600
+MAX_SHOWN = 400
 """Characters of a call or an answer that are kept to be shown."""
 _ENDED = "(no further call)"
 

@@ -64,7 +64,8 @@ def path_of(run: Run, trajectory: Trajectory) -> Path:
 
 def last_words(trajectory: Trajectory) -> str | None:
     """The text of the last model step, if it is not a call."""
-    answer = trajectory.model_steps[-1].last.answer if trajectory.model_steps else None
+    models = trajectory.model_steps
+    answer = models[-1].last.answer if models else None
     return answer.text if answer is not None and answer.text.strip() and not answer.calls else None
 
 
