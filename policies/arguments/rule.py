@@ -149,10 +149,9 @@ def _without(matches: Matches, text: str) -> bool:
 def described(asked: ArgumentConditions) -> str:
     """The conditions as the end of a sentence that begins with the argument's name and "must be"."""
     said = []
-    if asked.min is not None:
-        said.append(f"a number of at least {asked.min:g}")
-    if asked.max is not None:
-        said.append(f"a number of at most {asked.max:g}")
+    if asked.is_number:
+        bounds = [(asked.min, "at least"), (asked.max, "at most")]
+        said.append("a number, " + " and ".join(f"{word} {bound:g}" for bound, word in bounds if bound is not None))
     if asked.under is not None:
         said.append(f"a path under {listed(asked.under)}, written without .., ~, $ or %")
     if asked.hosts is not None:
