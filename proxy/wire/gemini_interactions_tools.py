@@ -1,7 +1,7 @@
 """Taking tools out of an Interactions request, span by span.
 
-Where `tool_choice.allowed_tools` lists what may be called, the list is narrowed and the functions stay declared: the
-prefix that signatures and caches are bound to is as it was. Tools that the provider runs are taken out of `tools`.
+They are taken out of `tools` whatever `tool_choice` says, so that the prefix that signatures and caches are bound to is
+the same in each turn (decision 0003); the list of `tool_choice.allowed_tools` follows.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def without_tools(tools: bytes, config: bytes, names: frozenset[str]) -> tuple[b
     """`tools` and `generation_config` (empty where absent) without the tools in `names`; empty: nothing is left."""
     choice = choice_of(decoded(config)) if config else Choice()
     left = tuple(name for name in choice.names if name not in names)
-    kept = _without(tools, names, functions=not choice.names)
+    kept = _without(tools, names)
     if not choice.path:
         return kept, config
-    if choice.names:
+    if choice.names and (left or kept):
         return kept, config if left == choice.names else _with_names(config, choice, left)
     return kept, _without_choice(config, choice) if tools and not kept else config
 
@@ -65,7 +65,7 @@ def without_found_tools(raw: bytes, step: object, names: frozenset[str]) -> byte
     if fields.get("type") != "tool_search_result" or fields.get("result") is None:
         return raw
     at = members(raw)[fields.key("result")]
-    kept = _without(raw[at.start : at.end], names, functions=True) or b"[]"
+    kept = _without(raw[at.start : at.end], names) or b"[]"
     return apply_edits(raw, [Edit(at.start, at.end, kept)])
 
 
@@ -74,11 +74,9 @@ def _allowed(choice: object) -> Fields | None:
     return fields_of(inner, "'allowed_tools'") if inner is not None else None
 
 
-def _without(tools: bytes, names: frozenset[str], *, functions: bool) -> bytes:
+def _without(tools: bytes, names: frozenset[str]) -> bytes:
     def goes(raw: bytes) -> bool:
-        tool = decoded(raw)
-        is_function = fields_of(tool, "a tool").get("type") in (None, "function")
-        return (functions or not is_function) and definition_of(tool).name in names
+        return definition_of(decoded(raw)).name in names
 
     if not tools.startswith(b"["):
         return b"" if tools.startswith(b"{") and goes(tools) else tools

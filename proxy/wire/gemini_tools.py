@@ -1,8 +1,7 @@
 """Taking tools out of a generateContent request, span by span.
 
-Where `functionCallingConfig.mode` is ANY or VALIDATED, `allowedFunctionNames` says which functions may be called:
-narrowing it leaves the declarations, and so the prefix that signatures and caches are bound to, as they are. Tools
-that the provider runs know no such list; they are taken out of `tools`.
+They are taken out of `tools` in every mode alike, so that the prefix that signatures and caches are bound to is the
+same in each turn (decision 0003); `allowedFunctionNames`, which only some modes know, follows.
 """
 
 from __future__ import annotations
@@ -41,16 +40,14 @@ def narrowed(tools: bytes, config: bytes, names: frozenset[str]) -> tuple[bytes,
     calling = calling_config(decoded(config)) if config else None
     if calling is None:
         return _without(tools, names), config
-    if calling.get("mode") in _NARROWING_MODES:
-        listed = allowed_names(calling) or _functions(tools)
-        left = [name for name in listed if name not in names]
-        kept = _without(tools, names, functions=False)
-        return kept, config if left == listed else _with_calling(config, left)
     kept = _without(tools, names)
-    if not _functions(kept):
-        return kept, _without_calling(config)  # the API refuses it where no function is declared
     left = [name for name in allowed_names(calling) if name not in names]
-    return kept, config if left == allowed_names(calling) else _with_calling(config, left, mode=None)
+    if not left and not _functions(kept):
+        return kept, _without_calling(config)  # the API refuses it where no function is declared
+    if left == allowed_names(calling):
+        return kept, config
+    # without the list any function could be called, and one would have to be
+    return kept, _with_calling(config, left, "NONE" if calling.get("mode") in _NARROWING_MODES else None)
 
 
 def _functions(tools: bytes) -> list[str]:
@@ -59,22 +56,22 @@ def _functions(tools: bytes) -> list[str]:
     return [function_name(fields_of(one, "a function declaration")) for one in listed]
 
 
-def _without(tools: bytes, names: frozenset[str], *, functions: bool = True) -> bytes:
+def _without(tools: bytes, names: frozenset[str]) -> bytes:
     if not tools.startswith(b"["):
-        return _entry(tools, names, functions=functions) if tools.startswith(b"{") else tools
+        return _entry(tools, names) if tools.startswith(b"{") else tools
     spans = elements(tools)
-    kept = [_entry(tools[start:end], names, functions=functions) for start, end in spans]
+    kept = [_entry(tools[start:end], names) for start, end in spans]
     return _kept_elements(tools, spans, kept)
 
 
-def _entry(raw: bytes, names: frozenset[str], *, functions: bool) -> bytes:
+def _entry(raw: bytes, names: frozenset[str]) -> bytes:
     """One tool entry, which may hold functions and several provider-run tools at once."""
     found = members(raw)
     drop: set[str] = set()
     edits: list[Edit] = []
     for key, at in found.items():
         if folded(key) == FUNCTIONS:
-            kept = _declarations(raw[at.start : at.end], names) if functions else raw[at.start : at.end]
+            kept = _declarations(raw[at.start : at.end], names)
             if not kept:
                 drop.add(key)
             elif kept != raw[at.start : at.end]:
@@ -116,22 +113,18 @@ def without_members(raw: bytes, found: dict[str, Member], drop: set[str]) -> lis
     return removal(raw, spans, {place for place, key in enumerate(found) if key in drop})
 
 
-def _with_calling(config: bytes, names: list[str], mode: str | None = "NONE") -> bytes:
-    """`toolConfig` with only `names` allowed; where none is left, with `mode` in place of the list."""
+def _with_calling(config: bytes, names: list[str], mode: str | None) -> bytes:
+    """`toolConfig` whose list of names is `names`; where none is left, without it, and in `mode` if that is given."""
     key = fields_of(decoded(config), "'toolConfig'").key("functioncallingconfig")
     outer = members(config)[key]
     found = members(config, outer.start, outer.end)
     keys = {folded(name): name for name in found}
     edits: list[Edit] = []
-    if names and _NAMES in keys:
+    if names:
         listed = found[keys[_NAMES]]
         edits.append(Edit(listed.start, listed.end, msgspec.json.encode(names)))
-    elif names:
-        edits.append(
-            Edit(outer.start + 1, outer.start + 1, b'"allowedFunctionNames":' + msgspec.json.encode(names) + b",")
-        )
     else:
-        edits += without_members(config, found, {keys[_NAMES]} if _NAMES in keys else set())
+        edits += without_members(config, found, {keys[_NAMES]})
         if mode is not None:
             at = found[keys["mode"]]
             edits.append(Edit(at.start, at.end, msgspec.json.encode(mode)))

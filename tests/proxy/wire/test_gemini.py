@@ -134,20 +134,27 @@ def test_dropped_tools_leave_the_rest_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("mode", ["ANY", "VALIDATED"])
-def test_where_the_mode_allows_names_are_narrowed_and_functions_stay_declared(mode: str) -> None:
+def test_a_list_of_allowed_names_follows_the_tools(mode: str) -> None:
     tools = [{"functionDeclarations": [function("f"), function("g")], "googleSearch": {}}]
-    kept = [{"functionDeclarations": [function("f"), function("g")]}]
+    kept = [{"functionDeclarations": [function("f")]}]
     calling = {"mode": mode, "allowedFunctionNames": ["f", "g"]}
     narrow = {"mode": mode, "allowedFunctionNames": ["f"]}
     names = {"g", "googleSearch"}
     assert dropped(names, tools=tools, toolConfig={"functionCallingConfig": calling}) == {
         "tools": kept, "toolConfig": {"functionCallingConfig": narrow}}  # fmt: skip
     assert dropped(names, tools=tools, toolConfig={"functionCallingConfig": {"mode": mode}}) == {
-        "tools": kept, "toolConfig": {"functionCallingConfig": narrow}}  # fmt: skip
+        "tools": kept, "toolConfig": {"functionCallingConfig": {"mode": mode}}}  # fmt: skip
     assert dropped(names, tools=tools, toolConfig={"functionCallingConfig": narrow}) == {
         "tools": kept, "toolConfig": {"functionCallingConfig": narrow}}  # fmt: skip
-    assert dropped({"f", *names}, tools=tools, toolConfig={"functionCallingConfig": calling}) == {
-        "tools": kept, "toolConfig": {"functionCallingConfig": {"mode": "NONE"}}}  # fmt: skip
+    assert dropped({"f", *names}, tools=tools, toolConfig={"functionCallingConfig": calling}) == {}
+    other = {"functionDeclarations": [function("f"), function("h")]}
+    assert dropped({"f"}, tools=[other], toolConfig={"functionCallingConfig": narrow}) == {
+        "tools": [{"functionDeclarations": [function("h")]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "NONE"}},
+    }
+    stored = {"functionCallingConfig": {"mode": mode, "allowedFunctionNames": ["stored", "g"]}}
+    left = {"functionCallingConfig": {"mode": mode, "allowedFunctionNames": ["stored"]}}
+    assert dropped({"f", *names}, tools=tools, toolConfig=stored) == {"toolConfig": left}
 
 
 def test_the_request_that_count_tokens_wraps_is_judged_too() -> None:

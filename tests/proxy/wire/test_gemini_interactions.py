@@ -263,16 +263,19 @@ def test_dropped_tools_leave_the_rest_as_it_was() -> None:
     assert sent(made) == {"model": "gemini-x", "input": "hi", "generation_config": {"seed": 1}}
 
 
-def test_a_list_of_allowed_tools_is_narrowed_and_functions_stay_declared() -> None:
+def test_a_list_of_allowed_tools_follows_the_tools() -> None:
     tools = [{"type": "function", "name": "f"}, {"type": "function", "name": "g"}, SEARCH]
     choice = {"allowed_tools": {"mode": "auto", "tools": ["f", "g"]}}
     made = layout(tools=tools, generation_config={"tool_choice": choice})
     WIRE.drop_tools(made, frozenset({"g", "google_search"}))
-    assert sent(made)["tools"] == tools[:2]
+    assert sent(made)["tools"] == tools[:1]
     assert sent(made)["generation_config"]["tool_choice"] == {"allowed_tools": {"mode": "auto", "tools": ["f"]}}
-    made = layout(tools=tools[:2], generation_config={"tool_choice": choice})
+    made = layout(tools=[*tools[:2], {"type": "function", "name": "h"}], generation_config={"tool_choice": choice})
     WIRE.drop_tools(made, frozenset({"f", "g"}))
     assert sent(made)["generation_config"] == {"tool_choice": "none"}
+    made = layout(tools=tools[:2], generation_config={"tool_choice": choice})
+    WIRE.drop_tools(made, frozenset({"f", "g"}))
+    assert "generation_config" not in sent(made) and "tools" not in sent(made)
 
 
 def test_steps_are_read_and_linked() -> None:
