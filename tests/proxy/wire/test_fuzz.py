@@ -5,12 +5,14 @@ unjudged. Of all tools only `good` may be called, so no other name may stand in 
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.wire.eventstream import encoded
 from proxy.wire.layout import read_layout
 from tests.support.chunks import cut, cut_positions
 from tests.support.spoken import FORMATS, GOOD, SECRET, Mcp, Spoken
@@ -170,3 +172,50 @@ def test_a_damaged_request_is_read_or_refused(spoken: Spoken, data: st.DataObjec
         layout.assembled()
     except (FormatError, ClientError):
         return
+
+
+def many(spoken: Spoken) -> bytes:
+    """An event that says nothing, as small as the format has it."""
+    empty = {"openai.chat": b'{"choices":[]}', "gemini.generate": b"{}", "ollama.chat": b'{"message":{}}'}
+    payload = empty.get(spoken.name, b'{"type":"ping"}')
+    if isinstance(spoken, Mcp):
+        payload = b'{"jsonrpc":"2.0","method":"n"}'
+    match spoken.stream_type:
+        case "application/json":
+            return b"," + payload
+        case "application/x-ndjson":
+            return payload + b"\n"
+        case "text/event-stream":
+            return b"data: " + payload + b"\n\n"
+        case _:
+            return encoded({":event-type": "ping"}, b"{}")
+
+
+@each_format
+def test_tiny_events_without_number_take_no_memory(spoken: Spoken) -> None:
+    """A million events in all, comments of the streams that have some included; each is let out at once."""
+    reader = spoken.reader()
+    reader.feed(spoken.frames[0])
+    events = many(spoken) * 100
+    tracemalloc.start()
+    try:
+        sent = sum(len((step := reader.feed(events)).send) + len(step.last) for _ in range(30))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sent > 30 * len(events) - 1000
+    assert held < 100_000
+    if spoken.stream_type == "text/event-stream":
+        comments = b":\n\n" * 1000
+        assert sum(len(reader.feed(comments).send) for _ in range(170)) == 170 * len(comments)
+
+
+@each_format
+def test_an_event_without_end_is_refused_before_it_fills_the_memory(spoken: Spoken) -> None:
+    reader = spoken.reader()
+    frame = spoken.frames[1]
+    begun = frame[: frame.find(b'"') + 1]
+    with pytest.raises(FormatError):
+        reader.feed(spoken.frames[0] + begun)
+        for _ in range(40):
+            reader.feed(b"x" * 1024 * 1024)
