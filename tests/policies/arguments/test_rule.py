@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -29,9 +29,13 @@ def rule(rules: object = RULES) -> ToolArguments:
     return ToolArguments(ToolSettings.model_validate({"arguments": rules}).arguments)
 
 
+ENGINE = Engine([rule()], MemoryLedger())
+
+
 def called(tool: str, arguments: object, rules: object = RULES) -> Verdict:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return Engine([rule(rules)], MemoryLedger()).judge(CallProposed("t", tool, "c1", text))
+    engine = ENGINE if rules is RULES else Engine([rule(rules)], MemoryLedger())
+    return engine.judge(CallProposed("t", tool, "c1", text))
 
 
 def refused(tool: str, arguments: object, rules: object = RULES) -> Refuse:
@@ -336,6 +340,7 @@ def test_no_pattern_can_hang_the_proxy() -> None:
     refused("t", {"x": "a" * 16_385}, {"t": {"x": {"deny": ["b"]}}})
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=200))
 def test_whatever_the_text_it_is_allowed_or_refused_and_never_fails(text: str) -> None:
     for tool in RULES:
@@ -344,6 +349,7 @@ def test_whatever_the_text_it_is_allowed_or_refused_and_never_fails(text: str) -
             assert verdict is ALLOW or (isinstance(verdict, Refuse) and verdict.code == "tool_arguments_refused")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["..", ".", "a", "workspace", "", "~", "\uff0e."]), max_size=6).map("/".join))
 def test_no_path_that_passes_leads_out_of_its_folder(path: str) -> None:
     if called("file_read", {"path": path}) is ALLOW:

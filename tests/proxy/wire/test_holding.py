@@ -88,7 +88,7 @@ def test_both_views_of_a_refused_call_are_kept(form: ModelFormat) -> None:
 
 
 @every_format
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(cuts=cut_positions)
 def test_any_cut_of_a_stream_gives_the_same_bytes(form: ModelFormat, cuts: list[int]) -> None:
     events = form.stream("Hello", calls=(FREE, BAD, GOOD))
@@ -260,7 +260,7 @@ def test_gemini_arguments_in_pieces_are_judged_once_they_are_whole() -> None:
     attacked("Gemini", [both, chunk(partialArgs=piece("/workspace", more=False)), end])
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=300), cut_positions)
 def test_no_bytes_make_it_fail_otherwise_than_the_plain_reader(data: bytes, cuts: list[int]) -> None:
     for form in MODEL_FORMATS:
