@@ -14,6 +14,7 @@ from replay.cage.contract import Cage
 from replay.dataset import dataset_of
 from replay.executors.contract import Executor, Job
 from replay.fingerprint import digest_of, fingerprint_of, fingerprint_parts, require_equal
+from replay.fork import fork_task, fork_worlds
 from replay.house import House
 from replay.loop import MAX_STEPS, Pause
 from replay.model_tape import recordings_digest
@@ -29,6 +30,7 @@ from trajectory.clock import SYSTEM_CLOCK, Clock, Entropy, system_entropy
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name
 from trajectory.runs import Bakeoff, Candidate, Dataset, Limits, Mode, Run
+from trajectory.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Plan:
     world: tuple[str, ...] = ("tape",)
     min_fidelity: float | None = None
     mode: Mode | None = None
+    from_step: int | None = None
+    """The recorded model step, counted from 1, from which the engine's loop goes on; None from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,11 @@ def check_plan(plan: Plan) -> None:
 
 def _checked(plan: Plan) -> Plan:
     """The plan with its tasks as its mode runs them; the same again for one that is. Raises OperatorError."""
+    if plan.from_step is not None:
+        if plan.mode not in (None, "closed_loop"):
+            hint = "leave --mode out: what follows a recorded step runs in the engine's loop"
+            raise OperatorError(f"mode {plan.mode} cannot begin at a step", hint=hint)
+        plan = replace(plan, mode="closed_loop")
     if plan.mode == "offline":
         if plan.candidates not in ((), (TAPE,)):
             hint = "leave the candidates out: the recorded answers stand in their place"
@@ -100,6 +109,13 @@ def _checked(plan: Plan) -> Plan:
         check_swap(candidate, {task.id: task.wire for task in plan.tasks})
     tasks = tuple(in_mode(task, plan.mode) for task in plan.tasks)
     return replace(plan, tasks=tasks, reference=None if plan.mode in WITHOUT_PRODUCTION else plan.reference)
+
+
+def _forked(plan: Plan, store: Store) -> Plan:
+    """The same again for a plan that is."""
+    if plan.from_step is None:
+        return plan
+    return replace(plan, tasks=tuple(fork_task(store, task, plan.from_step) for task in plan.tasks))
 
 
 def schedule(plan: Plan) -> tuple[Slot, ...]:
@@ -147,7 +163,7 @@ async def run_bakeoff(
     Resumable: runs of the same id that finished under the same fingerprint are kept; those with a harness error are
     run again. OperatorError if the plan cannot be carried out or if the bake-off was begun under other conditions.
     """
-    plan = _checked(plan)
+    plan = await asyncio.to_thread(_forked, _checked(plan), house.store)
     bakeoff, conditions = await begin(plan, house, cage=cage, clock=clock, entropy=entropy, pause=pause)
     await _run_all(plan, conditions, executor, progress)
     return bakeoff
@@ -166,12 +182,14 @@ async def begin(
 
     OperatorError if the plan cannot be carried out or if the bake-off was begun under other conditions.
     """
-    plan = _checked(plan)
     store = house.store
+    plan = await asyncio.to_thread(_forked, _checked(plan), store)
     before = next((one for one in await asyncio.to_thread(store.bakeoffs) if one.id == plan.id), None)
     created_at = clock.now_s() if before is None else before.created_at
     looped = [task for task in plan.tasks if mode_of(task, plan.mode) == "closed_loop"]
     worlds = await asyncio.to_thread(open_worlds, plan.world, store, looped, before_s=created_at)
+    if plan.from_step is not None:
+        worlds = await asyncio.to_thread(fork_worlds, store, looped, worlds, plan.from_step)
     parts = plan_parts(plan, house, worlds)
     if plan.mode == "offline":
         answers = {task.id: await asyncio.to_thread(recordings_digest, store, task) for task in plan.tasks}
@@ -230,6 +248,8 @@ def _header(plan: Plan, parts: Mapping[str, str], dataset: Dataset, now_s: float
         tool_kinds=declared_kinds(plan.world),
         constraints=dict(plan.constraints),
         dataset=dataset,
+        mode=plan.mode,
+        from_step=plan.from_step,
     )
 
 

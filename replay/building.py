@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from proxy.wire.choose import WIRES
@@ -112,7 +112,7 @@ def _build(store: Store, recorded: Trajectory, checks: ChecksOf) -> Task:
         path=first.path,
         model=first.model,
         request=None if body is None or conversation is None else body.decode(),
-        reference=_reference(recorded),
+        reference=reference_of(recorded.steps),
         launch=launch,
         checks=(*checks(name), *label),
     )
@@ -184,10 +184,11 @@ def _more_from_user(store: Store, steps: tuple[Step, ...], first: tuple[Message,
     return max(0, more)
 
 
-def _reference(recorded: Trajectory) -> tuple[ReferenceCall, ...]:
+def reference_of(steps: Sequence[Step]) -> tuple[ReferenceCall, ...]:
     """The calls that the model proposed; for an agent that calls tools without them, its HTTP tool calls."""
-    proposed = [call for step in recorded.model_steps if step.last.answer for call in step.last.answer.calls]
+    models = [step for step in steps if step.kind == "model"]
+    proposed = [call for step in models if step.last.answer for call in step.last.answer.calls]
     if proposed:
         return tuple(ReferenceCall(tool=call.name, arguments=call.arguments) for call in proposed)
-    used = [step.last.tool for step in recorded.tool_steps if step.last.tool]
+    used = [step.last.tool for step in steps if step.kind == "tool" and step.last.tool]
     return tuple(ReferenceCall(tool=use.name, arguments=use.arguments) for use in used)

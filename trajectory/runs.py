@@ -251,3 +251,7 @@ class Bakeoff(Frozen):
     """Of the tools whose kind is declared, not guessed from their names."""
     constraints: dict[str, object] = {}
     dataset: Dataset | None = None
+    mode: Mode | None = None
+    """None: each task as it was recorded."""
+    from_step: int | None = None
+    """The recorded model step, counted from 1, from which candidates went on; None from the beginning."""

@@ -41,15 +41,22 @@ def task_tape(
     return Tape(own, tuple(run for run in pooled if run), kinds or ToolKinds())
 
 
-def _recordings(store: Store, trajectory: str, read: ReadMessages) -> tuple[Recording, ...]:
-    """The results that the model requests carried, in the order in which they came.
+def results_before(store: Store, trajectory: str, step: int) -> tuple[Recording, ...]:
+    """The results that the model had been told when it was asked for its `step`-th answer, counted from 1."""
+    return _recordings(store, trajectory, read_messages, until=step)
+
+
+def _recordings(
+    store: Store, trajectory: str, read: ReadMessages, *, until: int | None = None
+) -> tuple[Recording, ...]:
+    """The results that the model requests carried, or the first `until` of them, in the order in which they came.
 
     A conversation is sent again with each request, so that each result is seen many times and counts once; results
     that a shortened context no longer carries were seen before. Requests that cannot be read add nothing.
     """
     known: Counter[tuple[str, Recording]] = Counter()
     recordings: list[Recording] = []
-    for step in store.trajectory(trajectory).model_steps:
+    for step in store.trajectory(trajectory).model_steps[:until]:
         body = store.body(step.last.id, "request")
         if body is None:
             continue
