@@ -74,6 +74,10 @@ def run(
             "tape. As each task was recorded if not given."
         ),
     ] = None,
+    from_step: Annotated[
+        int | None,
+        typer.Option(min=1, help="Go on from this recorded model step, counted from 1, in a world brought there."),
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, help="How often each candidate tries each task.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of order and of requests.")] = 0,
     name: Annotated[
@@ -134,6 +138,7 @@ def run(
         world=tuple(world or ("tape",)),
         min_fidelity=min_fidelity,
         mode=cast("Mode | None", mode),
+        from_step=from_step,
     )
     runs_on = _executor(loaded, plan, executor, parallel, ray_address)
     card = uvloop.run(_run(loaded, plan, runs_on, quiet=as_json))
