@@ -49,8 +49,8 @@ class Result:
     is_freeform: bool = False
 
     @property
-    def text(self) -> str:
-        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+    def texts(self) -> tuple[str, ...]:
+        return tuple(part.text for part in self.parts if isinstance(part, Text))
 
 
 Part = Text | Media | Call | Result
@@ -77,7 +77,8 @@ class Message:
 
     @property
     def text(self) -> str:
-        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+        """Without a break between parts: citations cut a sentence into many."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,5 +86,5 @@ def _result(result: Result | None, call: Call, losses: Losses) -> Result:
 def _strays(results: Iterable[Result], losses: Losses) -> Iterator[Part]:
     for result in results:
         losses.add("tool_result", "results of tool calls", "one that answers no call was given as the user's words")
-        yield Text(_STRAY + result.text)
+        yield Text(_STRAY + "\n".join(result.texts))
         yield from (part for part in result.parts if not isinstance(part, Text))

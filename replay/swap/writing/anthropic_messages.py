@@ -106,11 +106,11 @@ def _text(part: Text, note: str = "") -> Json | None:
 
 def _result(result: Result, losses: Losses) -> Json:
     out: Json = {"type": "tool_result", "tool_use_id": result.call_id}
-    if any(isinstance(part, Media) for part in result.parts):
+    if len(result.parts) > 1 or any(isinstance(part, Media) for part in result.parts):
         inner = (_media(part, losses) if isinstance(part, Media) else _text(part) for part in result.parts)
         out["content"] = [one for one in inner if one is not None]
     else:
-        out["content"] = result.text
+        out["content"] = "".join(result.texts)
     if result.is_error:
         out["is_error"] = True
     return out

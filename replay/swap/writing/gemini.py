@@ -10,7 +10,7 @@ from replay.swap.naming import Names
 from replay.swap.neutral import Call, Json, Media, Message, Part, Request, Result, Settings, Tool, ToolChoice
 from replay.swap.schemas import for_gemini
 from replay.swap.writing.freeform import as_function, input_of
-from replay.swap.writing.settings import NOBODY_SPOKE, as_object, nearest_effort, put_settings
+from replay.swap.writing.settings import NOBODY_SPOKE, as_object, nearest_effort, one_text, put_settings
 from trajectory.conversation import Text
 
 _KEYS = {
@@ -102,7 +102,7 @@ def _part(part: Part, role: str, names: Names, losses: Losses) -> Json | None:
 def _result(result: Result, names: Names, losses: Losses) -> Json:
     known = {"id": result.call_id} if result.call_id else {}
     answer: Json = {**known, "name": names.there(result.name)}
-    answer["response"] = {"error" if result.is_error else "output": result.text}
+    answer["response"] = {"error" if result.is_error else "output": one_text(result, losses)}
     pictures = [one for part in result.parts if isinstance(part, Media) and (one := _media(part, losses))]
     if pictures:
         answer["parts"] = pictures

@@ -9,7 +9,7 @@ from replay.swap.media import to_url
 from replay.swap.naming import Names
 from replay.swap.neutral import Call, Json, Media, Message, Request, Result, Settings, Tool, ToolChoice
 from replay.swap.schemas import is_strict
-from replay.swap.writing.settings import NOBODY_SPOKE, put_settings
+from replay.swap.writing.settings import NOBODY_SPOKE, one_text, put_settings
 from trajectory.conversation import Text
 
 _KEYS = {
@@ -86,8 +86,8 @@ def flat(result: Result, losses: Losses) -> str:
     """A result where there is no mark of an error: the text says so."""
     if result.is_error:
         losses.add("tool_result", "is_error of tool results", "there is no such mark: the text begins with `Error: `")
-        return f"Error: {result.text}"
-    return result.text
+        return f"Error: {one_text(result, losses)}"
+    return one_text(result, losses)
 
 
 def _content(message: Message, losses: Losses) -> str | list[Json]:

@@ -22,7 +22,10 @@ def write(request: Request, names: Names, losses: Losses) -> Json:
     body: Json = {}
     messages = request.messages
     if messages and messages[0].role == "system":
-        body["instructions"] = messages[0].text
+        texts = [part.text for part in messages[0].parts if isinstance(part, Text)]
+        body["instructions"] = "\n\n".join(texts)
+        if len(texts) > 1:
+            losses.add("system", "texts of the system prompt", "they were joined, with an empty line between them")
         messages = messages[1:]
     body["input"] = [item for message in messages for item in _items(message, names, losses)]
     body["store"] = False
