@@ -7,7 +7,6 @@ that merely looks like a notice stays text.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -33,10 +32,12 @@ class TwoViews:
     A turn is known by its place, the index of its first item, and by the ids that a server may hold it under.
     """
 
-    _known: OrderedDict[int | str, tuple[_Answer, ...]] = field(default_factory=OrderedDict)
+    _known: dict[int | str, tuple[_Answer, ...]] = field(default_factory=dict)
 
     def answered(self, wire: Wire, layout: Layout, reply_id: str | None, turn: TurnCalls) -> None:
         """`turn` is the answer to `layout`, which the client has got in full; empty where both views are the same."""
+        if not turn and not self._known:
+            return
         held = wire.held_turn(layout)
         latest = held.id if held is not None and held.is_latest else None
         if latest is not None:
@@ -50,7 +51,7 @@ class TwoViews:
             if place:
                 self._known[place] = (answer, *self._known.pop(place, ()))[:_MAX_ALIKE]
         while len(self._known) > _MAX_PLACES:
-            self._known.popitem(last=False)
+            del self._known[next(iter(self._known))]
 
     def put_back(self, wire: Wire, layout: Layout) -> int:
         """The number of refused calls that were put back into what is new in `layout`."""

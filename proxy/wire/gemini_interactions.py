@@ -63,7 +63,8 @@ class GeminiInteractions:
         return put_back(layout, at, turn)
 
     def held_turn(self, layout: Layout) -> HeldTurn | None:
-        previous = _request(layout).get("previousinteractionid")
+        key = next((key for key in layout.fields if folded(key) == "previousinteractionid"), "")
+        previous = layout.value(key)
         return HeldTurn(previous) if isinstance(previous, str) and previous else None
 
     def links(self, layout: Layout) -> list[str]:
@@ -109,7 +110,8 @@ class GeminiInteractions:
         client = apply_edits(body, edits) if edits else body
         shown = read.client_reply() if edits else None
         turn = tuple(read.turn) if read.refused else ()
-        return ReplyRead(read.reply(), client, texts, shown, tuple(read.refused), read.restored, turn)
+        refused, failed = tuple(read.refused), read.finish == "error"
+        return ReplyRead(read.reply(), client, texts, shown, refused, read.restored, turn, failed)
 
     def stream(self, judge: ReplyJudge) -> InteractionStream:
         return InteractionStream(judge)

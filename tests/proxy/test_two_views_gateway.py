@@ -210,10 +210,12 @@ async def test_an_agent_works_on_after_refused_calls_and_the_upstream_sees_its_o
     assert last.client_reply is None
 
 
-async def test_values_and_calls_come_back_together(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["chat", "messages"])
+async def test_values_and_calls_come_back_together(tmp_path: Path, name: str) -> None:
     """What the client has of a turn differs by a restored value, too: the upstream gets its pseudonym again."""
     person = "jane.roe@clinic-example.org"
-    strict = StrictMessages()
+    agent, make, _ = AGENTS[name]
+    strict = make()
 
     def answer(asked: dict[str, Any]) -> Answer:
         assert strict.problem(asked) is None
@@ -227,16 +229,16 @@ async def test_values_and_calls_come_back_together(tmp_path: Path) -> None:
         serve(tmp_path, upstreams={"up": {"base_url": model.url}}, **limits) as gw,
         AsyncExitStack() as stack,
     ):
-        ask = messages(gw.url("up", ""), stack)
+        ask = agent(gw.url("up", ""), stack)
         history = [strict.user(f"Write to {person}")]
         got = await ask(history, False)
-        assert person in json.dumps(strict.calls(got)) or person in json.dumps(got)
+        assert json.dumps(got).count(person) == 2  # in the text, and in the call that is left
         history += [*got, *strict.results(strict.calls(got))]
         await ask(history, False)
     assert all(person.encode() not in body for body in model.asked)
     token = json.loads(model.asked[0])["messages"][0]["content"].split()[-1]
-    blocks = json.loads(model.asked[1])["messages"][1]["content"]
-    assert [block["input"] for block in blocks if block["type"] == "tool_use"] == [{"to": token}, {"to": token}]
+    assert model.asked[1].count(token.encode()) == 4
+    assert gw.attempts[1].extra["put_back"] == "1"
 
 
 async def test_a_history_that_nobody_remembers_goes_out_as_it_comes(tmp_path: Path) -> None:
