@@ -9,12 +9,17 @@ from scoring.statistics.resampling import Method, bootstrap_mean
 SKEWED = list(np.random.default_rng(1).exponential(size=40))
 
 
+PASSES = [1.0] * 9 + [0.0] * 16
+"""Of rates many draws give exactly the mean again."""
+
+
+@pytest.mark.parametrize("values", [SKEWED, PASSES])
 @pytest.mark.parametrize(("ours", "theirs"), [("percentile", "percentile"), ("bca", "BCa")])
-def test_interval_equals_scipys_with_the_same_draws(ours: Method, theirs: str) -> None:
+def test_interval_equals_scipys_with_the_same_draws(ours: Method, theirs: str, values: list[float]) -> None:
     expected = stats.bootstrap(
-        (SKEWED,), np.mean, n_resamples=999, method=theirs, rng=np.random.default_rng(7)
+        (values,), np.mean, n_resamples=999, method=theirs, rng=np.random.default_rng(7)
     ).confidence_interval
-    found = bootstrap_mean(SKEWED, seed=7, method=ours, resamples=999)
+    found = bootstrap_mean(values, seed=7, method=ours, resamples=999)
     assert found == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
