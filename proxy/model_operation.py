@@ -75,6 +75,7 @@ class ModelOperation:
     _upstream: list[bytes] = field(default_factory=list)
     _client: list[bytes] | None = None
     _restored: int = 0
+    _failed: bool = False
     _client_reply: Reply | None = None
     _reply_texts: Texts = ()
 
@@ -179,6 +180,7 @@ class ModelOperation:
         self._restored = read.restored
         self._client_reply = read.client_reply
         self._turn = read.turn
+        self._failed = read.failed
         if read.client is not body:
             self._client = [read.client]
         return read.client
@@ -201,8 +203,8 @@ class ModelOperation:
 
     @property
     def has_failed(self) -> bool:
-        """The stream told of an error, in an event of its format's own."""
-        return self._reader is not None and self._reader.failed
+        """The reply told of an error, in its format's own way."""
+        return self._reader.failed if self._reader is not None else self._failed
 
     def record_texts(self) -> tuple[tuple[str, str], ...]:
         redactor = self.redactor

@@ -25,7 +25,7 @@ def read_reply(body: bytes, judge: ReplyJudge) -> ReplyRead:
     # what is judged must be what the client parses: no key twice
     _, texts = read_json(body)
     message = _decoded(body)
-    read = ReplyRead(message.reply(), body, texts)
+    read = ReplyRead(message.reply(), body, texts, failed=message.type == "error")
     blocks = message.content or []
     refused = {
         index: verdict

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from policies.redaction.restore import Restorer
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
@@ -70,7 +68,7 @@ def _unrestored() -> Refuse:
 
 def exception_frame(message: str, kind: str = "validationException") -> bytes:
     headers = {":message-type": "exception", ":exception-type": kind, ":content-type": "application/json"}
-    return encoded(headers, msgspec.json.encode({"message": message}))
+    return encoded(headers, json_text({"message": message}).encode())
 
 
 class ConverseStream:

@@ -96,6 +96,8 @@ class ReplyRead:
     restored: int = 0
     turn: TurnCalls = ()
     """Set where a call was refused."""
+    failed: bool = False
+    """The reply tells of an error, whatever its status says."""
 
 
 class HeldTurn(Struct, frozen=True):

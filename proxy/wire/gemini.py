@@ -115,6 +115,7 @@ class GeminiGenerate:
             tuple(answer.refused),
             answer.restored,
             answer.turn() if answer.refused else (),
+            answer.failed,
         )
 
     def stream(self, judge: ReplyJudge) -> GeminiStream:
@@ -146,7 +147,9 @@ class GeminiGenerate:
         shown = reader.client_reply() if reader.edited else None
         turn = reader.turn() if reader.refused else ()
         texts = read_json(body)[1]
-        return ReplyRead(reader.reply(), client, texts, shown, tuple(reader.refused), reader.restored, turn)
+        return ReplyRead(
+            reader.reply(), client, texts, shown, tuple(reader.refused), reader.restored, turn, reader.failed
+        )
 
 
 class GeminiGenerateArray(GeminiGenerate):

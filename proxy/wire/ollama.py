@@ -96,7 +96,7 @@ class OllamaChat:
         refused = tuple(reader.refused)
         turn = reader.turn() if refused else ()
         shown = reader.client_reply()
-        return ReplyRead(reader.reply(), client, reader.texts(), shown, refused, reader.restored, turn)
+        return ReplyRead(reader.reply(), client, reader.texts(), shown, refused, reader.restored, turn, reader.failed)
 
     def stream(self, judge: ReplyJudge) -> OllamaStream:
         return OllamaStream(judge)

@@ -17,7 +17,7 @@ from policies.verdict import Refuse
 from proxy.wire.format import Asked, HeldTurn, Lookup, Rendered, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.layout import Layout, Section, decoded, read_layout
 from proxy.wire.openai_chat_stream import ChatStream
-from proxy.wire.openai_chat_types import Completion, finish_of, usage_of
+from proxy.wire.openai_chat_types import Completion, finish_of, finish_with, usage_of
 from proxy.wire.openai_chat_views import put_back
 from proxy.wire.spans import Edit, apply_edits, elements, escaped, members, read_json, removal, span_at
 from trajectory.conversation import (
@@ -116,7 +116,7 @@ class OpenAIChat:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"the reply is not a chat completion: {e}") from None
         # what is judged must be what the client parses: no key twice
-        read = ReplyRead(_reply(completion), body, read_json(body)[1])
+        read = ReplyRead(_reply(completion), body, read_json(body)[1], failed=completion.error is not None)
         refused = {
             (c, i): verdict
             for c, choice in enumerate(completion.choices)
@@ -228,7 +228,7 @@ def _reply(completion: Completion) -> Reply:
     return Reply(
         text="\n".join(texts),
         calls=tuple(calls),
-        finish=finish,
+        finish=finish_with(finish, has_calls=bool(calls), failed=completion.error is not None),
         usage=usage_of(completion.usage),
         model=completion.model if isinstance(completion.model, str) else None,
     )

@@ -17,8 +17,8 @@ from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_chat_choice import Change, Delta, StreamedChoice
-from proxy.wire.openai_chat_types import Chunk, finish_of, usage_of
-from proxy.wire.spans import apply_edits, parsed
+from proxy.wire.openai_chat_types import Chunk, finish_of, finish_with, usage_of
+from proxy.wire.spans import apply_edits, read_value
 from proxy.wire.sse import Framer, data_of, event, with_data
 from trajectory.conversation import Finish, Reply, Usage
 from trajectory.errors import FormatError
@@ -64,10 +64,11 @@ class ChatStream:
     def reply(self) -> Reply:
         """As the upstream gave it, refused calls included."""
         states = [self._choices[i] for i in sorted(self._choices)]
+        calls = tuple(call for s in states for call in s.calls())
         return Reply(
             text="\n".join(s.text for s in states if s.text),
-            calls=tuple(call for s in states for call in s.calls()),
-            finish=self._finish if not self.failed else "error",
+            calls=calls,
+            finish=finish_with(self._finish, has_calls=bool(calls), failed=self.failed),
             usage=self._usage,
             model=self._model,
         )
@@ -93,7 +94,7 @@ class ChatStream:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"an event of the stream is not a chat completion chunk: {e}") from None
         self._note(chunk)
-        parsed(data)  # a key that stands twice could hide a call from us, or from the client
+        read_value(data)  # a key that stands twice could hide a call from us, or from the client
         if not chunk.choices:
             return frame
         self._latest = data

@@ -24,6 +24,13 @@ def finish_of(reason: object) -> Finish | None:
     return _FINISH.get(reason, "end") if isinstance(reason, str) else None
 
 
+def finish_with(finish: Finish | None, *, has_calls: bool, failed: bool) -> Finish | None:
+    """The finish of a whole reply: some servers end one that calls tools with `stop`."""
+    if failed:
+        return "error"
+    return "tool_call" if has_calls and finish == "end" else finish
+
+
 def usage_of(raw: Any) -> Usage | None:
     if not isinstance(raw, dict):
         return None
@@ -104,6 +111,7 @@ class Completion(msgspec.Struct):
     choices: list[Choice] = []
     model: Any = None
     usage: Any = None
+    error: Any = None
 
 
 class ChunkChoice(msgspec.Struct):

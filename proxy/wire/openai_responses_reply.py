@@ -61,6 +61,7 @@ def read_whole(body: bytes, judge: ReplyJudge) -> ReplyRead:
     edits = response_edits(body, (), response, judged, lookup)
     refused = tuple(verdict for _, verdict in told if verdict is not None)
     read = ReplyRead(reply_of(response), body, texts, refused=refused, restored=count)
+    read.failed = response.get("status") == "failed"
     if refused:
         calls = (item for item in items_of(response) if call_of(item) is not None)
         read.turn = tuple(turn_call(call, item, verdict) for (call, verdict), item in zip(told, calls, strict=True))
