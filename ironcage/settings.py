@@ -120,6 +120,12 @@ def load(
     return Loaded(settings=settings, constraints=_constraints(settings, folder), folder=folder, file=found)
 
 
+def on_free_ports(loaded: Loaded) -> Loaded:
+    """A bake-off opens doors of its own: both of them, on free ports, so that it can run beside `serve`."""
+    update = {"listen": "127.0.0.1:0", "forward_listen": "127.0.0.1:0"}
+    return loaded.model_copy(update={"settings": loaded.settings.model_copy(update=update)})
+
+
 def _constraints(settings: Settings, folder: Path) -> Constraints:
     if isinstance(settings.constraints, Constraints):
         return settings.constraints

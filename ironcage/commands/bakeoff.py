@@ -20,11 +20,12 @@ from ironcage.candidates import read_candidate
 from ironcage.choosing import choose_tasks
 from ironcage.commands.comparing import compare
 from ironcage.commands.planning import power, schema
+from ironcage.commands.sweeping import sweep
 from ironcage.deciding import decided, preset_named
 from ironcage.output import Json, print_table, when
 from ironcage.reach import build_store
 from ironcage.scorecards import find_bakeoff, scored
-from ironcage.settings import Loaded, load
+from ironcage.settings import Loaded, load, on_free_ports
 from replay.bakeoff import Plan, run_bakeoff
 from replay.bakeoff import Progress as Done
 from replay.cage.process import PortableCage
@@ -38,7 +39,7 @@ from scoring.report.terminal import print_report
 from scoring.scorecard import Scorecard
 from trajectory.clock import SYSTEM_CLOCK, system_entropy
 from trajectory.errors import OperatorError
-from trajectory.ids import new_id
+from trajectory.ids import checked_name, new_id
 from trajectory.runs import Mode
 
 app = typer.Typer(
@@ -87,6 +88,13 @@ def run(
     workspace: Annotated[
         str, typer.Option(help="shared: agents run in their own folder; copy: each run gets a copy of it.")
     ] = "shared",
+    reset: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File or folder that agents change, such as a memory store: put back before each trial as it was when "
+            "the bake-off began, one trial at a time; may be repeated."
+        ),
+    ] = None,
     parallel: Annotated[
         float | None, typer.Option(min=1, help="At most so many runs at once; as many as CPUs if not given.")
     ] = None,
@@ -117,15 +125,18 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a bake-off and print its scorecard."""
-    loaded = _on_free_ports(load(context.obj))
+    loaded = on_free_ports(load(context.obj))
     if workspace not in ("shared", "copy"):
         raise OperatorError(f"--workspace {workspace!r} is unknown", hint="it is shared or copy")
     if mode is not None and mode not in get_args(Mode):
         raise OperatorError(f"--mode {mode!r} is unknown", hint=f"it is one of {', '.join(get_args(Mode))}")
     with closing(build_store(loaded)) as store:
         tasks = choose_tasks(store, task or (), splits=split or (), tags=tag or ())
+    if reset and executor != "local":
+        raise OperatorError("--reset is for --executor local", hint="on other machines the files are others")
+    name = name or new_id(SYSTEM_CLOCK.now_s(), system_entropy(7))
     plan = Plan(
-        id=name or new_id(SYSTEM_CLOCK.now_s(), system_entropy(7)),
+        id=checked_name("bake-off", name),
         candidates=tuple(read_candidate(entry) for entry in candidate or ()),
         tasks=tasks,
         trials=trials,
@@ -135,6 +146,8 @@ def run(
         weights=loaded.constraints.scoring.model_dump(),
         reference="production" if production else None,
         workspace="copy" if workspace == "copy" else "shared",
+        reset=tuple(reset or ()),
+        snapshot=loaded.path(loaded.settings.state_dir).resolve() / "snapshots" / name,
         world=tuple(world or ("tape",)),
         min_fidelity=min_fidelity,
         mode=cast("Mode | None", mode),
@@ -148,12 +161,6 @@ def run(
         typer.echo(f"tape miss: task {row.task}: {row.certificate.kill_evidence}", err=True)
     if missed:
         raise typer.Exit(1)
-
-
-def _on_free_ports(loaded: Loaded) -> Loaded:
-    """A bake-off opens doors of its own: both of them, on free ports, so that it can run beside `serve`."""
-    update = {"listen": "127.0.0.1:0", "forward_listen": "127.0.0.1:0"}
-    return loaded.model_copy(update={"settings": loaded.settings.model_copy(update=update)})
 
 
 def _executor(loaded: Loaded, plan: Plan, kind: str, parallel: float | None, ray_address: str | None) -> Executor:
@@ -221,6 +228,7 @@ def report(
 
 
 app.command()(compare)
+app.command()(sweep)
 app.command()(power)
 app.command()(schema)
 
