@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from replay.cage.contract import Cage
 from replay.dataset import dataset_of
@@ -19,6 +20,7 @@ from replay.house import House
 from replay.loop import MAX_STEPS, Pause
 from replay.model_tape import recordings_digest
 from replay.production import production_candidate, production_run, production_run_id, recorded_runs
+from replay.reset import take_snapshot
 from replay.swap.street import check_swap
 from replay.task import Task
 from replay.trial import Conditions, Slot, Workspace
@@ -53,6 +55,9 @@ class Plan:
     weights: Mapping[str, float] = field(default_factory=dict)
     reference: str | None = "production"
     workspace: Workspace = "shared"
+    reset: tuple[Path, ...] = ()
+    """What agents change, and what is put back before each trial from a snapshot in the folder `snapshot`."""
+    snapshot: Path = Path(".ironcage/snapshot")
     max_steps: int = MAX_STEPS
     env: Mapping[str, str] | None = None
     world: tuple[str, ...] = ("tape",)
@@ -165,7 +170,13 @@ async def run_bakeoff(
     """
     plan = await asyncio.to_thread(_forked, _checked(plan), house.store)
     bakeoff, conditions = await begin(plan, house, cage=cage, clock=clock, entropy=entropy, pause=pause)
-    await _run_all(plan, conditions, executor, progress)
+    try:
+        await _run_all(plan, conditions, executor, progress)
+    finally:
+        if conditions.reset is not None:
+            await asyncio.to_thread(conditions.reset.restore)
+    if conditions.reset is not None:
+        await asyncio.to_thread(conditions.reset.discard)
     return bakeoff
 
 
@@ -194,10 +205,18 @@ async def begin(
     if plan.mode == "offline":
         answers = {task.id: await asyncio.to_thread(recordings_digest, store, task) for task in plan.tasks}
         parts["model_answers"] = digest_of(answers)
+    reset = await asyncio.to_thread(take_snapshot, plan.reset, plan.snapshot) if plan.reset else None
+    if reset is not None:
+        parts["reset"] = reset.digest
     dataset = dataset_of(plan.tasks, conditions=house.conditions(), seed=plan.seed)
     bakeoff = _header(plan, parts, dataset, created_at)
     if before is not None:
-        require_equal(plan.id, before.fingerprint_parts, parts)
+        try:
+            require_equal(plan.id, before.fingerprint_parts, parts)
+        except OperatorError:
+            if reset is not None and reset.is_new:
+                await asyncio.to_thread(reset.discard)
+            raise
     await asyncio.to_thread(store.put_bakeoff, bakeoff)
     conditions = Conditions(
         bakeoff=plan.id,
@@ -210,6 +229,7 @@ async def begin(
         worlds=worlds,
         min_fidelity=plan.min_fidelity,
         workspace=plan.workspace,
+        reset=reset,
         max_steps=plan.max_steps,
         clock=clock,
         entropy=entropy,

@@ -20,6 +20,7 @@ from replay.loop import MAX_STEPS, ClosedLoop, Pause
 from replay.model_tape import ModelTape, recordings_of
 from replay.packages import Place as PackagePlace
 from replay.packages import TooManyFoldersError, installed, list_packages, roots_of
+from replay.reset import Reset
 from replay.stepwise import Teacher, contexts_of
 from replay.swap.street import swap_street
 from replay.task import Task
@@ -51,6 +52,7 @@ class Conditions:
     worlds: Mapping[str, Snapshot] = field(default_factory=dict)
     min_fidelity: float | None = None
     workspace: Workspace = "shared"
+    reset: Reset | None = None
     max_steps: int = MAX_STEPS
     clock: Clock = SYSTEM_CLOCK
     entropy: Entropy = system_entropy

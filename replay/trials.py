@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from replay.trial import Conditions, Slot, broken, run_of, run_trial
+from replay.ways import IN_CAGE
 from trajectory.ids import new_id
 from trajectory.runs import Run
 
@@ -23,10 +25,21 @@ class CagedTrials:
         """What went wrong before is kept in the run."""
         earlier: list[str] = []
         while True:
-            run = await run_trial(slot, self.conditions)
+            run = await self._attempt(slot)
             if run.status == "finished" or len(earlier) == _MORE_ATTEMPTS:
                 return run.model_copy(update={"earlier_errors": tuple(earlier)}) if earlier else run
             earlier.append(run.error)
+
+    async def _attempt(self, slot: Slot) -> Run:
+        reset = self.conditions.reset if slot.mode in IN_CAGE else None
+        if reset is None:
+            return await run_trial(slot, self.conditions)
+        async with reset.turn:
+            try:
+                await asyncio.to_thread(reset.restore)
+            except OSError as e:
+                return self.lost(slot, f"what the agent changes could not be put back: {e}")
+            return await run_trial(slot, self.conditions)
 
     def lost(self, slot: Slot, error: str) -> Run:
         now_s = self.conditions.clock.now_s()
