@@ -98,7 +98,8 @@ class AnthropicMessages:
         # nor may another model answer in its place
         layout.dropped.update({"fallbacks", "fallback_credit_token"} & layout.fields.keys())
         for key, value in parameters.items():
-            layout.put(key, value)
+            if key != "seed":  # "Extra inputs are not permitted"
+                layout.put(key, value)
 
     def path_with_model(self, path: str, model: str) -> str:
         return path

@@ -109,7 +109,7 @@ class OpenAIResponses:
             if key == "reasoning_effort":
                 asked = layout.value("reasoning")
                 layout.put("reasoning", {**(asked if isinstance(asked, dict) else {}), "effort": value})
-            else:
+            elif key != "seed":  # an unknown parameter, here
                 layout.put(_PARAMETERS.get(key, key), value)
 
     def path_with_model(self, path: str, model: str) -> str:

@@ -95,6 +95,8 @@ class SwapSession:
         if not 200 <= status < 300:
             code, message = _error_of(body)
             return ours.wire.error(status, _code(code, message), message), kept
+        if _tells_of_error(body):
+            return ours.wire.error(502, *_error_of(body)), kept
         try:
             read = theirs.wire.read_reply(body, _Silent()).reply
             turn = theirs.turns.turn(body)
@@ -186,6 +188,15 @@ def _error_of(body: bytes) -> tuple[str, str]:
         code = error.get("code") if isinstance(error.get("code"), str) else error.get("status") or error.get("type")
         return str(code or "upstream_error"), str(error.get("message") or "the candidate's provider gave no reason")
     return "upstream_error", body[:500].decode("utf-8", "replace") or "the candidate's provider gave no reason"
+
+
+def _tells_of_error(body: bytes) -> bool:
+    """Some gateways answer 200 with an error in place of a reply."""
+    try:
+        reply = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(reply, dict) and bool(reply.get("error"))
 
 
 def _code(code: str, message: str) -> str:

@@ -78,6 +78,8 @@ async def test_loop_carries_on_tasks_of_every_wire_with_candidates_of_its_own_an
     assert {"reasoning", "parameter"} & {loss.kind for loss in runs["other"].losses}
     assert "0.25" in json.dumps(other.asked[0]), "parameters are set as the candidate's format has them"
     assert "0.25" not in json.dumps(same.asked)
+    has_seed = wire in ("openai.chat", "gemini.generate")
+    assert all(("seed" in json.dumps(body)) == has_seed for body in same.asked), "the other APIs refuse one"
 
 
 AGENT = """

@@ -232,6 +232,14 @@ def test_error_of_a_provider_reaches_the_agent_in_its_own_shape_with_its_status(
     assert (talk.status, busy["error"]["code"]) == (529, "overloaded_error")
 
 
+def test_error_that_came_with_status_200_is_an_error_for_the_agent() -> None:
+    talk = Talk("anthropic.messages", "openai.chat")
+    said = talk.said(
+        {"model": "m", "max_tokens": 9, "messages": [USER]}, {"error": {"message": "no route", "code": 400}}
+    )
+    assert (talk.status, said["error"]["message"]) == (502, "no route")
+
+
 def test_reply_that_is_none_is_a_failure_of_the_upstream() -> None:
     talk = Talk("anthropic.messages", "openai.responses")
     said = talk.said({"model": "m", "max_tokens": 9, "messages": [USER]}, {"html": "<h1>"})
