@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
-Finish = Literal["end", "tool_call", "length", "content_filter", "refusal", "error", "cancelled"]
+Finish = Literal["end", "tool_call", "length", "content_filter", "refusal", "pause", "error", "cancelled"]
+"""Why a turn ended. `pause`: it has not; the client sends it back as it is, and the model goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ _FINISH: dict[str, Finish] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool_call",
     "refusal": "refusal",
+    "pause_turn": "pause",
 }
 
 
 def finish_of(reason: object) -> Finish | None:
-    """The neutral finish; an unknown reason (pause_turn, compaction) counts as an ordinary end."""
+    """The neutral finish; an unknown reason (compaction) counts as an ordinary end."""
     return _FINISH.get(reason, "end") if isinstance(reason, str) else None
 
 

@@ -24,6 +24,7 @@ from trajectory.errors import FormatError
 _FINISH: dict[str, Finish | None] = {
     "FINISH_REASON_UNSPECIFIED": None,
     "MAX_TOKENS": "length",
+    "CONTINUATION": "pause",
     "SAFETY": "content_filter",
     "RECITATION": "content_filter",
     "LANGUAGE": "content_filter",

@@ -235,7 +235,7 @@ def test_another_model_that_takes_over_is_the_one_that_answered() -> None:
 @pytest.mark.parametrize(
     ("reason", "finish"),
     [("end_turn", "end"), ("stop_sequence", "end"), ("max_tokens", "length"), ("refusal", "refusal"),
-     ("model_context_window_exceeded", "length"), ("pause_turn", "end"), ("from_the_future", "end"), (None, None)],
+     ("model_context_window_exceeded", "length"), ("pause_turn", "pause"), ("from_the_future", "end"), (None, None)],
 )  # fmt: skip
 def test_stop_reasons_in_the_neutral_words(reason: str | None, finish: str | None) -> None:
     assert read(begun() + text(0, "x") + ended(reason))[1].finish == finish

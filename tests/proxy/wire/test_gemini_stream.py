@@ -290,3 +290,10 @@ def test_an_array_is_cut_into_its_objects_however_it_is_chunked(told: list[Any],
     assert b"".join(frames) + rest == stream
     assert [json.loads(frame[frame.find(b"{") :]) for frame in frames[:-1]] == told
     assert framer.is_closed
+
+
+@pytest.mark.parametrize(("reason", "finish"), [("STOP", "end"), ("MAX_TOKENS", "length"), ("CONTINUATION", "pause")])
+def test_finish_reasons_in_the_neutral_words(reason: str, finish: str) -> None:
+    reader = WIRE.stream(Judge())
+    reader.feed(events(chunk(text("so far"), finish=reason)))
+    assert reader.reply().finish == finish
