@@ -17,17 +17,15 @@ is F1 where everything that was matched stands in the same order, else less.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import permutations
 from math import perm
 from operator import getitem
 
-from scoring.paths import Call, Node, folded
+from scoring.paths import Call, Node, RawCalls, folded, raw_calls, read_arguments
 from trajectory.runs import Frozen, ToolKind
 
-_Key = tuple[str, Node]
 _Sums = tuple[int, int, int, int, float]
 """The fields of a Match."""
 _FEW = 24
@@ -96,8 +94,7 @@ def align(
     fold_text: bool = False,
 ) -> Alignment:
     """`kinds` says of a tool whether it reads or writes. With `fold_text`, case and white space of texts are alike."""
-    mine, theirs = _keys(actual, fold_text=fold_text), _keys(reference, fold_text=fold_text)
-    by_tool = _by_tool(mine, theirs)
+    by_tool, in_order = _compared(raw_calls(actual), raw_calls(reference), fold_text)
 
     def of(kind: ToolKind) -> Match | None:
         if not kinds or kind not in kinds.values():
@@ -108,17 +105,12 @@ def align(
         every=_added(by_tool.values()),
         reads=of("read"),
         writes=of("write"),
-        order=_balance(_in_order(mine, theirs), len(mine), len(theirs)),
+        order=_balance(in_order, len(actual), len(reference)),
     )
 
 
-@lru_cache(maxsize=1 << 16)
 def similarity(a: Node, b: Node) -> float:
     """Symmetric, 1 for equal values, see above."""
-    return _alike(a, b)
-
-
-def _alike(a: Node, b: Node) -> float:
     if a == b:
         return 1.0
     (kind, ours), (other, theirs) = a, b
@@ -139,7 +131,7 @@ def _alike_in_pairs(pairs: Iterable[tuple[Node, Node]]) -> float:
         if a == b:
             total += 1.0
         elif a[0] == b[0] and a[0] in ("object", "array"):
-            total += _alike(a, b)
+            total += similarity(a, b)
     return total
 
 
@@ -174,11 +166,6 @@ def _same_intent(a: Call, b: Call) -> bool:
     return alike >= 0.5
 
 
-def _keys(calls: Sequence[Call], *, fold_text: bool) -> tuple[_Key, ...]:
-    read: Callable[[Call], Node] = (lambda call: folded(call.node)) if fold_text else (lambda call: call.node)
-    return tuple((call.tool, read(call)) for call in calls)
-
-
 def _added(sums: Iterable[_Sums]) -> Match:
     columns = [sum(column) for column in zip(*sums, strict=True)] or [0] * 5
     actual, reference, exact, paired, alike = columns
@@ -186,45 +173,58 @@ def _added(sums: Iterable[_Sums]) -> Match:
 
 
 @lru_cache(maxsize=1 << 13)
-def _by_tool(actual: tuple[_Key, ...], reference: tuple[_Key, ...]) -> Mapping[str, _Sums]:
-    """Calls of different tools are never paired, so that each tool is an assignment of its own."""
-    calls: dict[str, tuple[list[Node], list[Node]]] = {}
-    for side, keys in enumerate((actual, reference)):
-        for tool, node in keys:
-            calls.setdefault(tool, ([], []))[side].append(node)
-    return {tool: _sums(mine, theirs) for tool, (mine, theirs) in calls.items()}
+def _compared(actual: RawCalls, reference: RawCalls, fold_text: bool) -> tuple[Mapping[str, _Sums], float]:
+    """Sums by tool, and the largest sum of pairs that do not cross. Trials of a task often repeat each other."""
+    read = (lambda raw: folded(read_arguments(raw))) if fold_text else read_arguments
+    mine, theirs = ([(tool, read(raw)) for tool, raw in calls] for calls in (actual, reference))
+    alike = [[similarity(a, b) if tool == other else 0.0 for other, b in theirs] for tool, a in mine]
+    places: dict[str, tuple[list[int], list[int]]] = {}
+    for side, calls in enumerate((actual, reference)):
+        for place, (tool, _) in enumerate(calls):
+            places.setdefault(tool, ([], []))[side].append(place)
+    sums = {tool: _sums([[alike[i][j] for j in js] for i in at], len(js)) for tool, (at, js) in places.items()}
+    return sums, _in_order(alike)
 
 
-def _sums(actual: Sequence[Node], reference: Sequence[Node]) -> _Sums:
+def _sums(rows: Sequence[Sequence[float]], reference: int) -> _Sums:
+    """Calls of different tools are never paired, so that each tool is an assignment of its own: these are its rows."""
+    actual = len(rows)
     if not actual or not reference:
-        return len(actual), len(reference), 0, 0, 0.0
-    exact = (Counter(actual) & Counter(reference)).total() if len(actual) > 1 else int(actual[0] in reference)
-    smaller = min(len(actual), len(reference))
-    values = [1.0] * exact if exact == smaller else _assign(actual, reference)
-    return len(actual), len(reference), exact, sum(value > 0 for value in values), sum(values)
+        return actual, reference, 0, 0, 0.0
+    exact = _equal_pairs(rows)
+    values = [1.0] * exact if exact == min(actual, reference) else _assign(rows)
+    return actual, reference, exact, sum(value > 0 for value in values), sum(values)
 
 
-def _assign(actual: Sequence[Node], reference: Sequence[Node]) -> Sequence[float]:
+def _equal_pairs(rows: Sequence[Sequence[float]]) -> int:
+    """Equal calls are alike to the same others, so that for each the first equal one that is left will do."""
+    taken: set[int] = set()
+    for row in rows:
+        for j, value in enumerate(row):
+            if value == 1.0 and j not in taken:
+                taken.add(j)
+                break
+    return len(taken)
+
+
+def _assign(rows: Sequence[Sequence[float]]) -> Sequence[float]:
     """The similarities of the pairs of the best assignment. A few pairings are all tried: scipy is slow to call."""
-    short, long = (actual, reference) if len(actual) <= len(reference) else (reference, actual)
-    rows = [[similarity(a, b) for b in long] for a in short]
-    if perm(len(long), len(short)) <= _FEW:
-        return max((list(map(getitem, rows, chosen)) for chosen in permutations(range(len(long)), len(short))), key=sum)
+    if len(rows) > len(rows[0]):
+        rows = list(zip(*rows, strict=True))
+    wide = len(rows[0])
+    if perm(wide, len(rows)) <= _FEW:
+        return max((list(map(getitem, rows, chosen)) for chosen in permutations(range(wide), len(rows))), key=sum)
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 -- scipy takes a third of a second to load
 
     return [rows[i][j] for i, j in zip(*linear_sum_assignment(rows, maximize=True), strict=True)]
 
 
-@lru_cache(maxsize=1 << 13)
-def _in_order(actual: tuple[_Key, ...], reference: tuple[_Key, ...]) -> float:
-    before = [0.0] * (len(reference) + 1)
-    for tool, node in actual:
+def _in_order(alike: Sequence[Sequence[float]]) -> float:
+    before = [0.0] * (len(alike[0]) + 1 if alike else 1)
+    for row in alike:
         now = [0.0]
-        for j, (other, theirs) in enumerate(reference):
-            best = max(before[j + 1], now[j])
-            if tool == other:
-                best = max(best, before[j] + similarity(node, theirs))
-            now.append(best)
+        for j, value in enumerate(row):
+            now.append(max(before[j + 1], now[j], before[j] + value))
         before = now
     return before[-1]
 

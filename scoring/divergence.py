@@ -14,15 +14,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from scoring.paths import Call, Node, Path
+from scoring.paths import Call, Node, Path, RawCalls, raw_calls, read_arguments
 from trajectory.runs import Frozen
 
 Difference = Literal["tool", "arguments", "ended", "text"]
 MAX_SHOWN = 400
 """Characters of a call or an answer that are kept to be shown."""
 _ENDED = "(no further call)"
-
-_Key = tuple[str, Node]
 
 
 class Divergence(Frozen):
@@ -43,9 +41,8 @@ class Divergence(Frozen):
 
 
 def diverge(run: Path, reference: Path) -> Divergence:
-    mine, theirs = _keys(run.calls), _keys(reference.calls)
-    distance = edit_distance(mine, theirs)
-    same = _common(mine, theirs)
+    mine, theirs = run.calls, reference.calls
+    distance, same = _compared(raw_calls(mine), raw_calls(theirs))
     before = _shown(run.calls[same - 1]) if same else ""
     if same == len(mine) == len(theirs):
         return _by_words(run, reference, at_call=same + 1, before=before)
@@ -67,17 +64,21 @@ def diverge(run: Path, reference: Path) -> Divergence:
 
 
 @lru_cache(maxsize=1 << 13)
-def edit_distance(a: tuple[_Key, ...], b: tuple[_Key, ...]) -> float:
-    """Symmetric, from 0 to 1, see above."""
-    if not a and not b:
-        return 0.0
+def _compared(actual: RawCalls, reference: RawCalls) -> tuple[float, int]:
+    """Their distance, and how many calls both begin with."""
+    a, b = ([(tool, read_arguments(raw)) for tool, raw in calls] for calls in (actual, reference))
+    same = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return _edits(a, b) / (max(len(a), len(b)) or 1), same
+
+
+def _edits(a: Sequence[tuple[str, Node]], b: Sequence[tuple[str, Node]]) -> int:
     before = list(range(len(b) + 1))
     for i, ours in enumerate(a, start=1):
         now = [i]
         for j, theirs in enumerate(b):
             now.append(min(before[j] + (ours != theirs), before[j + 1] + 1, now[j] + 1))
         before = now
-    return before[-1] / max(len(a), len(b))
+    return before[-1]
 
 
 def _by_words(run: Path, reference: Path, *, at_call: int, before: str) -> Divergence:
@@ -85,15 +86,6 @@ def _by_words(run: Path, reference: Path, *, at_call: int, before: str) -> Diver
     if mine is None or theirs is None or " ".join(mine.split()).casefold() == " ".join(theirs.split()).casefold():
         return Divergence(differs=None, at_call=at_call, before=before, distance=0.0)
     return Divergence(differs="text", at_call=at_call, here=_cut(mine), there=_cut(theirs), before=before, distance=0.0)
-
-
-def _keys(calls: Sequence[Call]) -> tuple[_Key, ...]:
-    return tuple((call.tool, call.node) for call in calls)
-
-
-def _common(a: Sequence[_Key], b: Sequence[_Key]) -> int:
-    """How many calls both begin with."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _differing(a: Node, b: Node) -> tuple[str, ...]:

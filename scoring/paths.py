@@ -36,6 +36,10 @@ class Call:
         return read_arguments(self.arguments)
 
 
+RawCalls = tuple[tuple[str, str], ...]
+"""Tools with the raw text of their arguments: quickly hashed, so that equal runs need to be compared once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """The calls in their order, then what was said in the end, None if nothing was."""
@@ -60,6 +64,10 @@ def path_of(run: Run, trajectory: Trajectory) -> Path:
     ]
     calls = _with_ends(proposed, seen) if proposed else seen
     return Path(tuple(calls), run.answer or last_words(trajectory), trajectory.id)
+
+
+def raw_calls(calls: Iterable[Call]) -> RawCalls:
+    return tuple([(call.tool, call.arguments) for call in calls])
 
 
 def last_words(trajectory: Trajectory) -> str | None:
