@@ -19,7 +19,7 @@ from proxy.wire.anthropic_messages_block import StreamedBlock
 from proxy.wire.anthropic_messages_reply import citation_edits, restored
 from proxy.wire.anthropic_messages_types import AnyEvent, Event, finish_of, reply_of, text_block, usage_of
 from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
-from proxy.wire.spans import Edit, apply_edits, escaped, parsed, span_at
+from proxy.wire.spans import Edit, apply_edits, escaped, read_value, span_at
 from proxy.wire.sse import Framer, event, name_and_data, with_data
 from trajectory.conversation import Finish, Part, Reply
 from trajectory.errors import FormatError
@@ -95,7 +95,7 @@ class MessagesStream:
         if name not in (kind, "", "message") and (name in _KNOWN or (kind in _KNOWN and kind != "ping")):
             # some clients go by the name, others by the type: both must see what was judged
             raise FormatError("the name of an event and the type in its data differ")
-        parsed(data)  # a key that stands twice could hide a call from us, or from the client
+        read_value(data)  # a key that stands twice could hide a call from us, or from the client
         return self._taken(frame, data, one, kind)
 
     def _taken(self, frame: bytes, data: bytes, one: Event, kind: str) -> bytes:

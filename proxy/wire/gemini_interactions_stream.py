@@ -23,7 +23,7 @@ from proxy.wire.format import ReplyJudge, StreamStep, TurnCall, TurnCalls
 from proxy.wire.gemini_interactions_reply import Interaction, named
 from proxy.wire.gemini_interactions_types import CALL
 from proxy.wire.put_back import with_arguments
-from proxy.wire.spans import Edit, Member, apply_edits, escaped, members, read_json, span_at
+from proxy.wire.spans import Edit, Member, apply_edits, escaped, members, read_value, span_at
 from proxy.wire.spelling import Fields, fields_of
 from proxy.wire.sse import Framer, data_of, event, with_data
 from trajectory.conversation import Reply, ToolCall
@@ -119,7 +119,7 @@ class InteractionStream:
         if data.strip() == b"[DONE]":
             self.ended = True
             return self._flushed() + self._released() + frame
-        value = read_json(data)[0]
+        value = read_value(data)
         told = fields_of(value, "an event")
         before, edits, behind = self._told(data, told)
         self.restored = self._interaction.restored

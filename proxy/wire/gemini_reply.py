@@ -22,7 +22,7 @@ from proxy.wire.format import Lookup, ReplyJudge, TurnCalls
 from proxy.wire.gemini_call import GeminiCall
 from proxy.wire.gemini_types import finish_of, usage_of
 from proxy.wire.gemini_views import FROM_ELSEWHERE, turn_call
-from proxy.wire.spans import Edit, Member, elements, escaped, members, parsed, span_at
+from proxy.wire.spans import Edit, Member, elements, escaped, members, read_value, span_at
 from proxy.wire.spelling import Fields, fields_of
 from trajectory.conversation import Finish, Reply, ToolCall
 from trajectory.errors import FormatError
@@ -60,7 +60,7 @@ class Answer:
 
     def take(self, data: bytes, *, is_last: bool = False) -> Change:
         """Judge a reply or one chunk of it; `is_last` says that no chunk will follow."""
-        reply = fields_of(parsed(data), "a reply")
+        reply = fields_of(read_value(data), "a reply")
         self._note(reply)
         change = Change()
         candidates = reply.get("candidates") or []

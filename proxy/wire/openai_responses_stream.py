@@ -24,7 +24,7 @@ from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
 from proxy.wire.openai_responses_reply import item_edits, response_edits, span_edits
 from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, items_of, reply_of
 from proxy.wire.openai_responses_views import turn_call
-from proxy.wire.spans import Edit, apply_edits, escaped, parsed, span_at
+from proxy.wire.spans import Edit, apply_edits, escaped, read_value, span_at
 from proxy.wire.sse import Framer, name_and_data, with_data
 from proxy.wire.verdicts import Verdicts
 from trajectory.conversation import Reply, ToolCall
@@ -122,7 +122,7 @@ class ResponsesStream:
             said = _event.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"an event of the stream is not one of a response: {e}") from None
-        parsed(data)  # a key that stands twice could hide a call from us, or from the client
+        read_value(data)  # a key that stands twice could hide a call from us, or from the client
         if name not in ("", "message", said.type) and said.type is not None:
             raise FormatError("an event goes by two names")  # clients read the one or the other
         is_error = said.type == "error" or (said.type is None and said.error is not None)

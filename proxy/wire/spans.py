@@ -26,7 +26,6 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _string = msgspec.json.Decoder(str)
-_any = msgspec.json.Decoder()
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -224,7 +223,7 @@ def read_json(raw: bytes) -> tuple[Any, Texts]:
 
 
 def read_value(raw: bytes) -> Any:
-    """`read_json` for those who do not ask for the strings."""
+    """The value that `read_json` gives, and its errors; made for the many small texts of a stream."""
     try:
         # a key that the fast reader has dropped because it stands twice leaves quotes that are not accounted for
         if (quotes := _quotes(raw)) >= 0 and quotes == 2 * _string_count(value := msgspec.json.decode(raw)):
@@ -262,30 +261,6 @@ def _string_count(value: Any) -> int:
             count += 1
         elif kind is dict or kind is list:
             count += _string_count(inner)
-    return count
-
-
-def parsed(raw: bytes) -> Any:
-    """The value of a JSON text, like that of `read_json` and with its errors; made for the many small texts of a
-    stream. Each member of an object has one colon: as many colons as keys, and no key stands there twice.
-    """
-    try:
-        value = _any.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return read_json(raw)[0]  # which says what is wrong, or takes half a surrogate pair
-    return value if raw.count(b":") == _count_keys(value) else read_json(raw)[0]
-
-
-def _count_keys(value: Any) -> int:
-    count = 0
-    left = [value]
-    while left:
-        one = left.pop()
-        if type(one) is dict:
-            count += len(one)
-            left += one.values()
-        elif type(one) is list:
-            left += one
     return count
 
 
