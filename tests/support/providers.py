@@ -331,6 +331,7 @@ _WIRES: dict[str, tuple[Check, Callable[[Turn, int], tuple[Json, Any]], Callable
     ),
 }
 
+SAYS = {wire: say for wire, (_, say, *_) in _WIRES.items()}
 CHECKS = {wire: check for wire, (check, *_) in _WIRES.items()}
 
 
