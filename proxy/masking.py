@@ -71,7 +71,8 @@ def unknown_texts(sections: Iterable[Section], redactor: Redactor) -> tuple[tupl
 def mask_section(section: Section, redactor: Redactor, vault: Vault) -> None:
     """Replace what is found by pseudonyms issued in `vault`. Idempotent."""
     if needs_mask(section.texts, redactor, vault, keeps_seals=True):
-        masked, issued = mask_json(section.sent, redactor, vault, keeps_seals=True)
+        has_structure = not section.is_free
+        masked, issued = mask_json(section.sent, redactor, vault, has_structure=has_structure, keeps_seals=True)
         section.rewrite(masked, issued)
     section.searched = True
 

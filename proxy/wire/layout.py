@@ -15,10 +15,13 @@ from typing import Any
 import msgspec
 
 from proxy.wire.spans import Texts, elements, members, read_json
+from proxy.wire.strings import ToolKey
 from trajectory.errors import FormatError
 from trajectory.record import Body, Span
 
 _any = msgspec.json.Decoder()
+# What clients note beside a conversation, under names of their own (OpenAI and Anthropic, Google, Bedrock).
+_FREE = frozenset({"metadata", "labels", "requestMetadata"})
 # Spans worth an address of their own; what lies between (scalars, punctuation) is stored with its neighbours.
 _OWN_SPAN_BYTES = 256
 
@@ -51,11 +54,16 @@ class Section:
     read anew from here on.
     """
 
+    is_free: bool = False
+    """Its keys are the client's own: none of them is protocol."""
+
     @classmethod
-    def of(cls, raw: bytes) -> Section:
+    def of(cls, raw: bytes, *, is_free: bool = False) -> Section:
         """Raises FormatError for invalid UTF-8 or a key that stands twice in one object."""
         value, texts = read_json(raw)
-        return cls(raw, _digest(value), texts, raw)
+        if is_free:
+            texts = tuple((ToolKey(key), text) for key, text in texts)
+        return cls(raw, _digest(value), texts, raw, is_free=is_free)
 
     def value(self) -> object:
         return decoded(self.raw)
@@ -325,7 +333,9 @@ _LIST = Section(b"", b"", (), b"")
 
 def _section(raw: bytes, key: str, previous: Layout | None) -> Section:
     known = previous.section(key) if previous is not None else None
-    return (known.original or known) if known is not None and known.raw == raw else Section.of(raw)
+    return (
+        (known.original or known) if known is not None and known.raw == raw else Section.of(raw, is_free=key in _FREE)
+    )
 
 
 def _head(previous: Layout) -> dict[str, Placed]:

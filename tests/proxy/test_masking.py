@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 
 from policies.redaction.pseudonyms import Vault
 from policies.redaction.restore import restore
-from proxy.masking import is_content, mask_json, mask_plain, mask_recorded, mask_text, texts_of
+from proxy.masking import (
+    is_content,
+    mask_json,
+    mask_plain,
+    mask_recorded,
+    mask_section,
+    mask_text,
+    texts_of,
+    unknown_texts,
+)
 from proxy.redactor import Redactor
+from proxy.wire.layout import read_layout
 from tests.support.detecting import redactor
 from tests.support.json_texts import spelled, values
 
@@ -85,6 +95,19 @@ def test_the_protocol_of_a_model_call_is_left_alone_and_a_tools_is_not() -> None
     raw = json.dumps({"id": EMAIL, "role": EMAIL}).encode()
     assert mask_json(raw, detector, vault)[0] == raw
     assert EMAIL.encode() not in mask_recorded(raw, detector, vault)
+
+
+@pytest.mark.parametrize("field", ["metadata", "labels", "requestMetadata"])
+def test_what_a_client_notes_beside_a_conversation_is_masked_under_any_key(field: str) -> None:
+    detector, vault = fresh()
+    noted = {"name": EMAIL, "id": EMAIL, "status": "open", "user": EMAIL}
+    layout = read_layout(json.dumps({"model": "m", "messages": [], field: noted}).encode(), "messages")
+    assert {text for text, _ in unknown_texts(layout.sections(), detector)} >= {EMAIL}
+    for section in layout.unsearched():
+        mask_section(section, detector, vault)
+    sent = json.loads(b"".join(span.data for span in layout.assembled()))
+    token = vault.issue("EMAIL", EMAIL)
+    assert sent[field] == {"name": token, "id": token, "status": "open", "user": token}
 
 
 def test_keys_and_numbers_are_masked_in_what_is_written_down() -> None:

@@ -179,9 +179,9 @@ def test_work_grows_with_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     plain = Section.of.__func__
 
-    def counted(cls: type[Section], raw: bytes) -> Section:
+    def counted(cls: type[Section], raw: bytes, *, is_free: bool = False) -> Section:
         read.append(len(raw))
-        return plain(cls, raw)
+        return plain(cls, raw, is_free=is_free)
 
     monkeypatch.setattr(module.Section, "of", classmethod(counted))
     history = [{"role": "user", "content": "x" * 1000} for _ in range(100)]
