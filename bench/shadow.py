@@ -7,6 +7,8 @@ case: mirrored requests come back while production is busy). Requests are sent o
 earlier ones have come back, and timed from their place in it. Rounds with and without the shadow alternate; the order
 turns round after each pair. Latencies of all rounds of a kind are pooled; the interval of the difference is a
 bootstrap over pairs of rounds. Writes bench/out/shadow.json.
+
+On a machine with other work the 99th percentile is that of the other work: there, start it with `chrt -r 1`.
 """
 
 from __future__ import annotations

@@ -49,6 +49,9 @@ class LiveHouse:
     def conditions(self) -> dict[str, str]:
         return conditions_of(self.doors.loaded)
 
+    def busy(self) -> int:
+        return self.doors.gateway.busy()
+
     async def open_shadow(self, session: str, candidate: Candidate) -> None:
         hall, street = self.doors.hall, swap_street(candidate, self.house, seed=0)
         await asyncio.to_thread(self.store.launched, trajectory_id(session, None), None, source="shadow")

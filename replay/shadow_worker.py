@@ -29,6 +29,7 @@ from trajectory.store import Store
 log = logging.getLogger(__name__)
 _MAX_OPEN = 1000  # sessions of candidates that may still go on
 _FLUSH_EVERY_S = 2.0  # together, since writing costs production's process as much for one run as for many
+_WAY_S, _WAYS_GIVEN = 0.002, 25
 _FREE = frozenset({"refused", "failed"})
 """Ends of an attempt that nobody bills: it was never sent, or the provider would not answer it."""
 
@@ -44,6 +45,9 @@ class ShadowHouse(Protocol):
 
     def conditions(self) -> dict[str, str]:
         """Digests of what is the same for production and shadow."""
+
+    def busy(self) -> int:
+        """How many exchanges are under way, those of the shadow included."""
 
     async def open_shadow(self, session: str, candidate: Candidate) -> None:
         """From now on the model calls of `session` go to the candidate; it is kept with source "shadow"."""
@@ -92,6 +96,7 @@ class Shadow:
         self._answers: dict[str, Attempt] = {}
         """By session of a candidate: what was last written down of it."""
         self._sessions: set[str] = set()
+        self._asking = 0
         self._dirty: dict[str, _Mirrored] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._counts: Counter[str] = Counter()
@@ -151,10 +156,9 @@ class Shadow:
         )
 
     def _check_prices(self) -> None:
-        if self.settings.budget_usd is None:
-            return
+        """Loads the price tables too, which would hold up production later."""
         for one in self._candidates:
-            if not has_price(one, self._hosts[one.name], self._clock.now_s()):
+            if not has_price(one, self._hosts[one.name], self._clock.now_s()) and self.settings.budget_usd is not None:
                 raise OperatorError(
                     f"no price is known of {one.model!r}, so a budget in US dollars cannot be kept for it",
                     hint="leave budget_usd out; share and max_per_s bound what is sent",
@@ -174,6 +178,7 @@ class Shadow:
     async def _mirror(self, attempt: Attempt, candidate: Candidate) -> None:
         if (wait_s := self._pace.wait_s(self._clock.monotonic_s())) > 0:
             await self._pause(wait_s)
+        await self._give_way()
         most = most_usd(attempt, candidate, self._hosts[candidate.name], self._clock.now_s()) or 0.0
         if not self._purse.reserve(most):
             self._counts["dropped_over_budget"] += 1
@@ -186,6 +191,15 @@ class Shadow:
         finally:
             self._purse.settle(most, cost)
         await self._forget_oldest()
+
+    async def _give_way(self) -> None:
+        """Begin when production has nothing under way, the exchange that is mirrored least of all; or soon anyway,
+        since an exchange may take minutes in which it only waits.
+        """
+        for _ in range(_WAYS_GIVEN):
+            if self._house.busy() <= self._asking:
+                return
+            await self._pause(_WAY_S)
 
     def _mirrored(self, attempt: Attempt, candidate: Candidate) -> _Mirrored:
         key = (attempt.trajectory, candidate.name)
@@ -201,7 +215,11 @@ class Shadow:
             await self._house.open_shadow(mirrored.session, mirrored.candidate)
             mirrored.is_open = True
         body = b"".join(span.data for span in attempt.request)
-        await self._house.ask(mirrored.session, attempt.upstream, attempt.path, body)
+        self._asking += 1
+        try:
+            await self._house.ask(mirrored.session, attempt.upstream, attempt.path, body)
+        finally:
+            self._asking -= 1
         return self._compare(mirrored, attempt)
 
     async def _forget_oldest(self) -> None:
