@@ -127,3 +127,14 @@ def test_a_client_that_goes_back_to_the_turn_itself_sends_it_as_it_has_it(talk: 
     body = chat.upstream.request([*chat.history[:1], *got], streamed=False)
     chat.pass_on(body)
     assert chat.sent[-1] == body
+
+
+@pytest.mark.parametrize("name", ["responses", "messages", "gemini", "interactions"])
+def test_where_a_model_says_just_what_the_notice_says_nobody_can_tell_which_is_which(name: str) -> None:
+    chat = TALKS[name]()
+    chat.user("Clean up.")
+    chat.turn(say(notice("bad")), call("bad"))
+    chat.user("Go on.")
+    body = chat.upstream.request(chat.history, streamed=False)
+    chat.pass_on(body)
+    assert chat.sent[-1] == body
