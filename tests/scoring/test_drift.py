@@ -88,9 +88,9 @@ def test_unknown_values_and_outcomes_are_unknown_never_0() -> None:
 
 
 def test_equals_are_called_drifted_in_at_most_5_of_100_cases() -> None:
-    """400 comparisons of equals, nine measures each, thresholds of 0 so that only the tests hold it back."""
+    """250 comparisons of equals, nine measures each, thresholds of 0 so that only the tests hold it back."""
     chance, called = np.random.default_rng(9), 0
-    for _ in range(400):
+    for _ in range(250):
         sides = [
             [
                 sample(n * 100 + i, bool(p), {}, **{f"m{k}": float(v) for k, v in enumerate(values)})
@@ -101,7 +101,7 @@ def test_equals_are_called_drifted_in_at_most_5_of_100_cases() -> None:
             for n in range(2)
         ]
         called += drift(*sides, success_drop=0.0, increase=0.0).has_drifted
-    assert called / 400 <= 0.05
+    assert called / 250 <= 0.05
 
 
 def test_a_sample_is_read_from_a_run_and_its_trajectory() -> None:

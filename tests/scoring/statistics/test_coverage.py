@@ -48,12 +48,12 @@ def test_clustered_wilson_interval_covers_where_the_naive_one_does_not() -> None
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])
 def test_cluster_bootstrap_covers(method: Method) -> None:
-    """3,000 sets of 100 tasks x 2 trials, 599 resamples each."""
+    """2,000 sets of 80 tasks x 2 trials, 399 resamples each."""
     chance = np.random.default_rng(13)
-    each = chance.beta(2, 2, (SETS, 100, 1))
-    passed = (chance.random((SETS, 100, 2)) < each).astype(float).reshape(SETS, -1)
-    tasks = [task for task in range(100) for _ in range(2)]
-    found = [bootstrap_mean(one.tolist(), tasks, seed=i, method=method, resamples=599) for i, one in enumerate(passed)]
+    each = chance.beta(2, 2, (2000, 80, 1))
+    passed = (chance.random((2000, 80, 2)) < each).astype(float).reshape(2000, -1)
+    tasks = [task for task in range(80) for _ in range(2)]
+    found = [bootstrap_mean(one.tolist(), tasks, seed=i, method=method, resamples=399) for i, one in enumerate(passed)]
     low, high = np.array(found).T
     assert 0.94 <= ((low <= 0.5) & (high >= 0.5)).mean() <= 0.96
 
