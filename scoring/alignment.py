@@ -17,17 +17,18 @@ is F1 where everything that was matched stands in the same order, else less.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import permutations
 from math import perm
 from operator import getitem
 
-from scoring.paths import Call, Node, RawCalls, folded, raw_calls, read_arguments
+from scoring.paths import Call, Node, RawCalls, folded, raw_calls, read_arguments, remembered
 from trajectory.runs import Frozen, ToolKind
 
 _Sums = tuple[int, int, int, int, float]
 """The fields of a Match."""
+_Compared = tuple[Mapping[str, _Sums], float]
+"""Sums by tool, and the largest sum of pairs that do not cross."""
 _FEW = 24
 
 
@@ -94,7 +95,8 @@ def align(
     fold_text: bool = False,
 ) -> Alignment:
     """`kinds` says of a tool whether it reads or writes. With `fold_text`, case and white space of texts are alike."""
-    by_tool, in_order = _compared(raw_calls(actual), raw_calls(reference), fold_text)
+    compared = _compared_loosely if fold_text else _compared
+    by_tool, in_order = compared(raw_calls(actual), raw_calls(reference))
 
     def of(kind: ToolKind) -> Match | None:
         if not kinds or kind not in kinds.values():
@@ -172,10 +174,17 @@ def _added(sums: Iterable[_Sums]) -> Match:
     return Match(actual=actual, reference=reference, exact=exact, paired=paired, similarity=alike)
 
 
-@lru_cache(maxsize=1 << 13)
-def _compared(actual: RawCalls, reference: RawCalls, fold_text: bool) -> tuple[Mapping[str, _Sums], float]:
-    """Sums by tool, and the largest sum of pairs that do not cross. Trials of a task often repeat each other."""
-    read = (lambda raw: folded(read_arguments(raw))) if fold_text else read_arguments
+@remembered
+def _compared(actual: RawCalls, reference: RawCalls) -> _Compared:
+    return _compare(actual, reference, read_arguments)
+
+
+@remembered
+def _compared_loosely(actual: RawCalls, reference: RawCalls) -> _Compared:
+    return _compare(actual, reference, lambda raw: folded(read_arguments(raw)))
+
+
+def _compare(actual: RawCalls, reference: RawCalls, read: Callable[[str], Node]) -> _Compared:
     mine, theirs = ([(tool, read(raw)) for tool, raw in calls] for calls in (actual, reference))
     alike = [[similarity(a, b) if tool == other else 0.0 for other, b in theirs] for tool, a in mine]
     places: dict[str, tuple[list[int], list[int]]] = {}

@@ -11,10 +11,9 @@ longer run: 0 for the same calls, 1 if none can be kept. Two runs without a call
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Literal
 
-from scoring.paths import Call, Node, Path, RawCalls, raw_calls, read_arguments
+from scoring.paths import Call, Node, Path, RawCalls, raw_calls, read_arguments, remembered
 from trajectory.runs import Frozen
 
 Difference = Literal["tool", "arguments", "ended", "text"]
@@ -63,7 +62,7 @@ def diverge(run: Path, reference: Path) -> Divergence:
     )
 
 
-@lru_cache(maxsize=1 << 13)
+@remembered
 def _compared(actual: RawCalls, reference: RawCalls) -> tuple[float, int]:
     """Their distance, and how many calls both begin with."""
     a, b = ([(tool, read_arguments(raw)) for tool, raw in calls] for calls in (actual, reference))

@@ -7,7 +7,7 @@ is none. Arguments that are no JSON count as one text.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -35,6 +35,10 @@ class Call:
     def node(self) -> Node:
         return read_arguments(self.arguments)
 
+
+_SHORT = 1_000
+_MOST_KEPT = 8_000
+"""Characters of arguments up to which what was made of them is remembered."""
 
 RawCalls = tuple[tuple[str, str], ...]
 """Tools with the raw text of their arguments: quickly hashed, so that equal runs need to be compared once."""
@@ -77,15 +81,32 @@ def last_words(trajectory: Trajectory) -> str | None:
     return answer.text if answer is not None and answer.text.strip() and not answer.calls else None
 
 
-@lru_cache(maxsize=1 << 16)
+def remembered[Found](compare: Callable[[RawCalls, RawCalls], Found]) -> Callable[[RawCalls, RawCalls], Found]:
+    """`compare`, once for equal paths: trials of a task often repeat each other. Long ones are not kept in memory."""
+    kept = lru_cache(maxsize=1 << 13)(compare)
+
+    def found(actual: RawCalls, reference: RawCalls) -> Found:
+        size = sum([len(raw) for calls in (actual, reference) for _, raw in calls])
+        return (kept if size <= _MOST_KEPT else compare)(actual, reference)
+
+    return found
+
+
 def read_arguments(raw: str) -> Node:
     """Equal nodes are equal values. Nothing at all is {}; what is no JSON, or names a key twice, is a text."""
+    return _read_short(raw) if len(raw) <= _SHORT else _read(raw)
+
+
+def _read(raw: str) -> Node:
     if not raw.strip():
         return ("object", ())
     try:
         return _node(json.loads(raw, parse_float=Decimal, parse_constant=_no_json, object_pairs_hook=_unique))
     except (ValueError, ArithmeticError, RecursionError):
         return ("text", raw)
+
+
+_read_short = lru_cache(maxsize=1 << 14)(_read)
 
 
 def folded(node: Node) -> Node:

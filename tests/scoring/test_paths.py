@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from scoring.paths import Call, path_of, read_arguments
+from scoring.paths import Call, RawCalls, path_of, read_arguments, remembered
 from tests.support.scored_runs import attempt, calls, refuse, run, says, step, tool_step, trajectory
 from trajectory.record import ToolUse
 from trajectory.runs import Served
@@ -43,3 +43,16 @@ def test_the_answer_is_the_runs_own_and_else_the_last_words_of_the_model() -> No
 
 def test_deeply_nested_arguments_are_one_text() -> None:
     assert read_arguments("[" * 100_000)[0] == "text"
+
+
+def test_paths_with_long_arguments_are_compared_and_not_kept() -> None:
+    asked: list[int] = []
+
+    @remembered
+    def compare(actual: RawCalls, reference: RawCalls) -> int:
+        asked.append(len(actual))
+        return len(actual)
+
+    short, long = (("a", "{}"),), (("a", "x" * 9_000),)
+    assert [compare(one, short) for one in (short, short, long, long)] == [1, 1, 1, 1]
+    assert len(asked) == 3
