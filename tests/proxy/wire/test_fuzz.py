@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from proxy.wire.eventstream import encoded
 from proxy.wire.layout import read_layout
 from tests.support.chunks import cut, cut_positions
+from tests.support.judging import Judge, streamed
 from tests.support.spoken import FORMATS, GOOD, SECRET, Mcp, Spoken
 from trajectory.errors import ClientError, FormatError
 
@@ -172,6 +173,14 @@ def test_a_damaged_request_is_read_or_refused(spoken: Spoken, data: st.DataObjec
         layout.assembled()
     except (FormatError, ClientError):
         return
+
+
+@pytest.mark.parametrize("spoken", [one for one in FORMATS if not isinstance(one, Mcp)], ids=repr)
+def test_a_stream_that_just_ends_passes_as_it_came_and_is_known_as_cut(spoken: Spoken) -> None:
+    reader = spoken.reader(Judge())
+    begun = b"".join(spoken.frames[:2])
+    assert streamed(reader, [begun]) == begun
+    assert (reader.ended, reader.failed, reader.reply().finish) == (False, False, None)
 
 
 def many(spoken: Spoken) -> bytes:
