@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Protocol
 from urllib.parse import quote
 
 from proxy.arrivals import Headers
@@ -39,17 +39,32 @@ ANTHROPIC_VERSION = ("anthropic-version", "2023-06-01")
 """The version in which sampling parameters are still taken: they are the task's own, and are carried."""
 
 
+class Reads(Protocol):
+    SPELLING: dict[str, str]
+    """How the format calls the neutral settings, where it calls them otherwise."""
+
+    def read(self, body: Json, losses: Losses) -> Request: ...
+
+
+class Writes(Protocol):
+    def write(self, request: Request, names: Names, losses: Losses) -> Json: ...
+
+
+class Replies(Protocol):
+    def render(self, said: Said, manner: Manner, losses: Losses) -> Rendered: ...
+
+    def unsaid(self, reply: Json, losses: Losses) -> None:
+        """Name what of a candidate's reply has no place in another format."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`place` is the path of a call of a model, behind the API's version."""
+    """`place` is the path of a call of a model, behind the API's version; it may name the model."""
 
     wire: Wire
-    turns: Turns
-    read: Callable[[Json, Losses], Request]
-    write: Callable[[Request, Names, Losses], Json]
-    render: Callable[[Said, Manner, Losses], Rendered]
-    unsaid: Callable[[Json, Losses], None]
-    spelling: dict[str, str]
+    reads: Reads
+    writes: Writes
+    replies: Replies
     names: Bounds
     ids: Bounds
     version: str
@@ -58,23 +73,14 @@ class Dialect:
     takes_seed: bool = False
     model_in_path: bool = False
 
+    @property
+    def turns(self) -> Turns:
+        return TURNS[self.wire.name]
+
     def path(self, base_path: str, model: str) -> str:
         """Below the path of a base URL, which may name a version of its own."""
         version = "" if _VERSION.search(base_path) else self.version
         return base_path + version + self.place(model)
-
-
-def _dialect(wire: Wire, reads: ModuleType, writes: ModuleType, says: ModuleType, **rest: object) -> Dialect:
-    return Dialect(
-        wire=wire,
-        turns=TURNS[wire.name],
-        read=reads.read,
-        spelling=reads.SPELLING,
-        write=writes.write,
-        render=says.render,
-        unsaid=says.unsaid,
-        **rest,  # type: ignore[arg-type]
-    )
 
 
 def _at_model(model: str) -> str:
@@ -82,21 +88,21 @@ def _at_model(model: str) -> str:
 
 
 _ALL = (
-    _dialect(
+    Dialect(
         OpenAIChat(), from_chat, to_chat, say_chat,
         names=naming.OPENAI_NAME, ids=naming.CHAT_ID, version="/v1", place=lambda _: "/chat/completions",
         takes_seed=True,
     ),
-    _dialect(
+    Dialect(
+        OpenAIResponses(), from_responses, to_responses, say_responses,
+        names=naming.OPENAI_NAME, ids=naming.RESPONSES_ID, version="/v1", place=lambda _: "/responses",
+    ),
+    Dialect(
         AnthropicMessages(), from_messages, to_messages, say_messages,
         names=naming.ANTHROPIC_NAME, ids=naming.ANTHROPIC_ID, version="/v1", place=lambda _: "/messages",
         headers=(ANTHROPIC_VERSION,),
     ),
-    _dialect(
-        OpenAIResponses(), from_responses, to_responses, say_responses,
-        names=naming.OPENAI_NAME, ids=naming.RESPONSES_ID, version="/v1", place=lambda _: "/responses",
-    ),
-    _dialect(
+    Dialect(
         GeminiGenerate(), from_gemini, to_gemini, say_gemini,
         names=naming.GEMINI_NAME, ids=naming.GEMINI_ID, version="/v1beta", place=_at_model,
         takes_seed=True, model_in_path=True,

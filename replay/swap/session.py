@@ -100,22 +100,22 @@ class SwapSession:
         try:
             read = theirs.wire.read_reply(body, _Silent()).reply
             turn = theirs.turns.turn(body)
-            theirs.unsaid(msgspec.json.decode(body, type=dict[str, Any]), self.losses)
+            theirs.replies.unsaid(msgspec.json.decode(body, type=dict[str, Any]), self.losses)
         except (FormatError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             return ours.wire.error(502, "upstream_unreadable", f"the candidate's reply cannot be read: {e}"), ()
         said = self._said(read, asked, body, ours)
         pieces = tuple(msgspec.json.decode(piece, type=dict[str, Any]) for piece in turn.pieces)
         self._memory.keep(asked.request, said, pieces, tuple(call.id for call in read.calls))
-        return ours.render(said, asked.manner, self.losses), kept
+        return ours.replies.render(said, asked.manner, self.losses), kept
 
     # --- the request ---
 
     def _translated(self, forward: Forward, ours: Dialect, theirs: Dialect) -> Asked | Rendered:
-        self.losses.spelling = ours.spelling
+        self.losses.spelling = ours.reads.SPELLING
         body = msgspec.json.decode(forward.body)
         if not isinstance(body, dict):
             raise FormatError("it is no JSON object")
-        request = self._memory.whole(ours.read(body, self.losses))
+        request = self._memory.whole(ours.reads.read(body, self.losses))
         if request is None:
             message = "the reply that this request continues is not one of this session"
             return ours.wire.error(400, "previous_response_not_found", message)
@@ -127,7 +127,7 @@ class SwapSession:
             self.losses.add("tool_choice", "tool_choice", "no tool is left that could be called")
         names = Names(theirs.names, self.losses)
         ready = replace(request, messages=paired(recalled, theirs.ids, self.losses))
-        sent = theirs.write(ready, names, self.losses)
+        sent = theirs.writes.write(ready, names, self.losses)
         if not theirs.model_in_path:
             sent = {"model": self.candidate.model, **sent}
         changed = Forward(

@@ -18,7 +18,7 @@ from replay.swap.replies.said import (
     output_counts,
     uncounted,
 )
-from replay.swap.writing.settings import as_object
+from replay.swap.writing.values import as_object
 from trajectory.conversation import Finish
 
 _STOP: dict[Finish, str] = {

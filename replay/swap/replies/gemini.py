@@ -8,7 +8,7 @@ from proxy.wire.format import Rendered
 from replay.swap.losses import OWN_REASONING, PROVIDER_RUN, Losses, Taking
 from replay.swap.neutral import Json
 from replay.swap.replies.said import EVENT_STREAM, Manner, Said, encoded, input_counts, lost_finish, output_counts
-from replay.swap.writing.settings import as_object
+from replay.swap.writing.values import as_object
 from trajectory.conversation import Finish
 
 _FINISH: dict[Finish, str] = {

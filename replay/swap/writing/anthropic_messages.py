@@ -10,7 +10,8 @@ from replay.swap.naming import Names
 from replay.swap.neutral import Json, Media, Message, Part, Request, Result, Settings, Tool, ToolChoice
 from replay.swap.schemas import for_anthropic
 from replay.swap.writing.freeform import as_function, input_of
-from replay.swap.writing.settings import NOBODY_SPOKE, as_object, nearest_effort, put_settings
+from replay.swap.writing.settings import nearest_effort, put_settings
+from replay.swap.writing.values import NOBODY_SPOKE, as_object
 from trajectory.conversation import Text
 
 _KEYS = {"max_tokens": "max_tokens", "top_p": "top_p", "top_k": "top_k", "stop": "stop_sequences"}

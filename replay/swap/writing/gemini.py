@@ -10,7 +10,8 @@ from replay.swap.naming import Names
 from replay.swap.neutral import Call, Json, Media, Message, Part, Request, Result, Settings, Tool, ToolChoice
 from replay.swap.schemas import for_gemini
 from replay.swap.writing.freeform import as_function, input_of
-from replay.swap.writing.settings import NOBODY_SPOKE, as_object, nearest_effort, one_text, put_settings
+from replay.swap.writing.settings import nearest_effort, put_settings
+from replay.swap.writing.values import NOBODY_SPOKE, as_object, one_text
 from trajectory.conversation import Text
 
 _KEYS = {

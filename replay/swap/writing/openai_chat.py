@@ -9,7 +9,8 @@ from replay.swap.media import to_url
 from replay.swap.naming import Names
 from replay.swap.neutral import Call, Json, Media, Message, Request, Result, Settings, Tool, ToolChoice
 from replay.swap.schemas import is_strict
-from replay.swap.writing.settings import NOBODY_SPOKE, one_text, put_settings
+from replay.swap.writing.settings import put_settings
+from replay.swap.writing.values import NOBODY_SPOKE, one_text
 from trajectory.conversation import Text
 
 _KEYS = {

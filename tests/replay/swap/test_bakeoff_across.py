@@ -105,7 +105,7 @@ async def test_agents_command_runs_on_candidates_of_two_wires_and_the_report_nam
 ) -> None:
     task = Task(
         id="t", name="t", input="", source="prod-1", wire="openai.chat", upstream="openai",
-        path="/v1/chat/completions", launch=AgentCommand(command=(*PYTHON, AGENT), cwd="/"), checks=(CHECK,),
+        path="/v1/chat/completions", launch=AgentCommand(command=(*PYTHON, AGENT), cwd=str(tmp_path)), checks=(CHECK,),
     )  # fmt: skip
     one = Candidate(name="one", upstream="openai", model="m-1", wire="openai.chat")
     two = Candidate(name="two", upstream="anthropic", model="m-2", wire="anthropic.messages")

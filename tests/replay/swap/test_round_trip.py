@@ -87,8 +87,8 @@ def over(request: Request, wire: str) -> tuple[Request, Losses]:
     """`request` written in `wire` and read again, and what writing it lost."""
     dialect, losses = DIALECTS[wire], Losses()
     ready = Request(**{**_fields(request), "messages": paired(request.messages, dialect.ids, losses)})
-    body = json.loads(json.dumps(dialect.write(ready, Names(dialect.names, losses), losses)))
-    return dialect.read(body, Losses()), losses
+    body = json.loads(json.dumps(dialect.writes.write(ready, Names(dialect.names, losses), losses)))
+    return dialect.reads.read(body, Losses()), losses
 
 
 def _fields(request: Request) -> dict[str, Any]:
