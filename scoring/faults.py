@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from scoring.divergence import Divergence
 from scoring.limits import (
     OOM_CODES,
     SUPERVISOR_KILLS,
@@ -71,6 +72,20 @@ def classify(run: Run, outcome: Outcome, trajectory: Trajectory | None) -> Fault
         if fault is not None:
             return fault
     return None
+
+
+def stopped_early(fault: Fault | None, divergence: Divergence | None) -> Fault | None:
+    """A wrong result of a run that went the reference's way and then ended while that went on is one of its own kind.
+
+    What was missing stands in the evidence; any other fault comes back as it is.
+    """
+    if fault is None or fault.code != "wrong" or divergence is None:
+        return fault
+    if divergence.differs != "ended" or divergence.step is not None:
+        return fault
+    done = divergence.at_call - 1
+    what = f"ended after the first {done} calls of the reference path, which goes on with {divergence.there}"
+    return _fault(fault.fault_class, "stopped_early", Pointer(what=what), *fault.evidence)
 
 
 def refusals(trajectory: Trajectory | None) -> Iterator[tuple[Step, AttemptView, str]]:

@@ -13,7 +13,7 @@ from scoring.conduct import DEFINITIONS as CONDUCT_DEFINITIONS
 from scoring.conduct import Background, conduct_of
 from scoring.context import Conversations
 from scoring.efficiency import Weights
-from scoring.faults import classify
+from scoring.faults import classify, stopped_early
 from scoring.limits import limit_hit
 from scoring.measures import measure
 from scoring.outcome import decide
@@ -76,7 +76,8 @@ def score(
 
 def score_run(run: Run, trajectory: Trajectory | None, background: Background) -> RunRow:
     outcome = decide(run)
-    fault = classify(run, outcome, trajectory)
+    conduct = conduct_of(run, trajectory, background)
+    fault = stopped_early(classify(run, outcome, trajectory), conduct.quality.divergence if conduct.quality else None)
     counting: Counting = "scored"
     if not outcome.is_scored or (fault is not None and fault.excuses_candidate):
         counting = "excluded"
@@ -96,7 +97,7 @@ def score_run(run: Run, trajectory: Trajectory | None, background: Background) -
         fidelity=dict(sorted(Counter(served.fidelity for served in run.served).items())),
         model_answers=run.model_answers,
         losses=run.losses,
-        conduct=conduct_of(run, trajectory, background),
+        conduct=conduct,
         certificate=run.certificate,
         duration_s=run.duration_s,
     )

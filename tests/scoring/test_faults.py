@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from scoring.faults import Fault, classify
+from scoring.divergence import Divergence, diverge
+from scoring.faults import Fault, Pointer, classify, stopped_early
 from scoring.outcome import decide
+from scoring.paths import Call, Path
 from tests.support.scored_runs import attempt, calls, certificate, refuse, run, says, step, tool_step, trajectory
 from trajectory.conversation import Reply
 from trajectory.record import VerdictNote
@@ -214,3 +216,41 @@ def _spent() -> VerdictNote:
     return VerdictNote(
         action="refuse", rule="retries", code="retry_budget_exhausted", message="3 of 3 retries are used"
     )
+
+
+# --- the reference's way, and not to its end
+
+
+def parted(here: list[str], there: list[str]) -> Divergence:
+    run, reference = (
+        Path(tuple(Call(tool, step=at) for at, tool in enumerate(tools)), None) for tools in (here, there)
+    )
+    return diverge(run, reference)
+
+
+WRONG = Fault(fault_class="model", code="wrong", evidence=(Pointer(what="expected 3, got 2"),))
+
+
+def test_run_that_leaves_off_on_the_reference_s_way_stopped_early() -> None:
+    fault = stopped_early(WRONG, parted(["total"], ["total", "total"]))
+    assert fault is not None
+    assert fault.name == "model.stopped_early"
+    assert "after the first 1 calls" in fault.evidence[0].what
+    assert fault.evidence[1:] == WRONG.evidence
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        (["total", "total"], ["total", "total"]),  # all of it, and wrong
+        (["total", "total", "total"], ["total", "total"]),  # more than it
+        (["load", "total"], ["total", "total", "total"]),  # another way
+    ],
+)
+def test_other_wrong_results_stay_wrong(here: list[str], there: list[str]) -> None:
+    assert stopped_early(WRONG, parted(here, there)) == WRONG
+
+
+def test_without_a_reference_nothing_is_said_of_the_way() -> None:
+    assert stopped_early(WRONG, None) == WRONG
+    assert stopped_early(None, parted(["a"], ["a", "b"])) is None
