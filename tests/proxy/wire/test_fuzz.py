@@ -9,7 +9,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.wire.eventstream import encoded
@@ -125,6 +125,8 @@ def let_out(spoken: Spoken, parts: list[bytes]) -> bytes:
     return out
 
 
+# by pytest's own limit: a nest of 20,000 brackets takes a tenth of a second, more where the machine is busy
+bounded = settings(deadline=None)
 each_format = pytest.mark.parametrize("spoken", FORMATS, ids=repr)
 
 
@@ -139,6 +141,7 @@ def test_the_examples_hold_what_they_say(spoken: Spoken) -> None:
 
 
 @each_format
+@bounded
 @given(data=st.data())
 def test_no_damaged_stream_lets_a_call_through_unjudged(spoken: Spoken, data: st.DataObject) -> None:
     out = let_out(spoken, data.draw(damaged_stream(spoken)))
@@ -146,6 +149,7 @@ def test_no_damaged_stream_lets_a_call_through_unjudged(spoken: Spoken, data: st
 
 
 @each_format
+@bounded
 @given(data=st.data())
 def test_no_damaged_reply_lets_a_call_through_unjudged(spoken: Spoken, data: st.DataObject) -> None:
     body = data.draw(damaged_json(spoken.whole))
@@ -157,6 +161,7 @@ def test_no_damaged_reply_lets_a_call_through_unjudged(spoken: Spoken, data: st.
 
 
 @each_format
+@bounded
 @given(data=st.data())
 def test_a_damaged_request_is_read_or_refused(spoken: Spoken, data: st.DataObject) -> None:
     body = data.draw(damaged_json(spoken.request))
