@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from proxy.arrivals import Headers
@@ -24,7 +24,10 @@ from proxy.street import SendOn
 from proxy.url_keys import masked_keys
 from replay.differing import differences
 from replay.matching import canonical_arguments
+from replay.swap.dialects import DIALECTS
+from replay.swap.retelling import say_again
 from replay.task import Task
+from trajectory.conversation import Reply
 from trajectory.record import Attempt, body_digest
 from trajectory.runs import CheckResult, Fidelity
 from trajectory.steps import in_order
@@ -52,8 +55,9 @@ class Recording:
     reply: bytes
     broke: tuple[FailureKind, str] | None = None
     """How the reply ended where it did not reach its end; before its first byte if `status` is 0."""
-    unservable: str = ""
-    """Why its bytes cannot be given again."""
+    spoken: Reply | None = None
+    """What was understood of a stream that held personal data: that was kept, masked, in place of its bytes."""
+    wire: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -99,7 +103,8 @@ def _recording(place: int, attempt: Attempt) -> Recording:
         tuple((name, value) for name, value in attempt.headers if not name.startswith(_REQUEST_HEADER)),
         b"".join(span.data for span in attempt.reply),
         broke,
-        attempt.extra.get("reply_note") or attempt.extra.get("reply_left_out") or "",
+        attempt.answer if "reply_note" in attempt.extra else None,
+        attempt.wire,
     )
 
 
@@ -135,13 +140,23 @@ class ModelTape:
         if not waiting:
             raise self._missing(self._nearest(request, path))
         one = waiting.popleft()
-        if one.unservable:
-            raise self._missing(f"recorded request {one.place} cannot be answered again: {one.unservable}")
         if one.broke is not None and not one.status:
             self.answered["exact"] += 1
             raise UpstreamBroke(*one.broke)
+        if one.spoken is not None:
+            return self._spoken(one, one.spoken, request)
         self.answered["exact" if one.body == request.body else "canonical"] += 1
         return RecordedAnswer(one)
+
+    def _spoken(self, one: Recording, reply: Reply, request: Forward) -> RecordedAnswer:
+        """The same words and calls in a stream of our own making."""
+        if one.wire not in DIALECTS:
+            why = f"recorded request {one.place} has no answer: its stream held personal data, and was not kept"
+            raise self._missing(why)
+        self.answered["canonical"] += 1
+        rendered = say_again(reply, one.wire, one.attempt, request)
+        headers = (("content-type", rendered.content_type), *(h for h in one.headers if h[0] != "content-type"))
+        return RecordedAnswer(replace(one, reply=rendered.body, status=rendered.status, headers=headers))
 
     @property
     def unused(self) -> tuple[Recording, ...]:

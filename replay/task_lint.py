@@ -19,6 +19,7 @@ from policies.redaction.tokens import TOKEN
 from replay.building import later_user_messages
 from replay.dataset import tools_of
 from replay.matching import canonical_arguments
+from replay.swap.dialects import DIALECTS
 from replay.task import RecordedLabel, Task
 from replay.transcript import READABLE_WIRES, read_messages
 from replay.ways import obstacle
@@ -233,7 +234,8 @@ def _broken_off(look: Look) -> Iterator[Finding]:
     if cut:
         what = f"replies broke off at steps {_listed(list(map(str, cut)))}: the reference path is not whole"
         yield look.found("doubtful", "broken_stream", what, "take another recording of it as the task's source")
-    noted = [step.index for step in look.recorded.model_steps if "reply_note" in dict(step.last.extra)]
+    unkept = (step for step in look.recorded.model_steps if "reply_note" in dict(step.last.extra))
+    noted = [step.index for step in unkept if step.wire not in DIALECTS]
     if noted:
         what = f"the streams of steps {_listed(list(map(str, noted)))} held personal data: their bytes are not kept"
         yield look.found("doubtful", "masked_stream", what, "offline replay needs another recording; other ways do not")

@@ -62,7 +62,7 @@ def score(
         bakeoff=bakeoff,
         weights=weights,
         conclusions=stepwise_conclusions(steps) if steps else conclusions(candidates, pairs, flipped(rankings)),
-        cautions=cautions + _repeats(repeated),
+        cautions=_of_steps(cautions) + _repeats(repeated) if steps else cautions + _repeats(repeated),
         candidates=candidates,
         rankings=rankings,
         pairs=pairs,
@@ -101,6 +101,11 @@ def score_run(run: Run, trajectory: Trajectory | None, background: Background) -
         certificate=run.certificate,
         duration_s=run.duration_s,
     )
+
+
+def _of_steps(cautions: tuple[Caution, ...]) -> tuple[Caution, ...]:
+    """Without those about an end and a process, which stepwise runs have not by their nature."""
+    return tuple(caution for caution in cautions if caution.kind not in ("unknown_outcomes", "memory_unknown"))
 
 
 def _first_of_each(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:

@@ -25,9 +25,7 @@ def print_report(card: Scorecard, console: Console) -> None:
     tasks, trials = len(card.bakeoff.tasks), card.bakeoff.trials
     size = f"{len(card.candidates)} candidates, {tasks} tasks, {trials} trial{'s' if trials > 1 else ''}"
     console.print(f"[bold]Bake-off {escape(card.bakeoff.id)}[/bold]  {size}, {len(card.runs)} runs")
-    tables = [outcome_table(card), cost_table(card), pass_k_table(card), *stepwise_tables(card), *count_tables(card)]
-    tables += quality_tables(card)
-    for table in tables:
+    for table in _tables(card):
         if table is not None:
             for part in fitting(table, console.width):
                 console.print(_grid(part))
@@ -35,12 +33,20 @@ def print_report(card: Scorecard, console: Console) -> None:
         console.print(Text(sentence, style="bold" if i == 0 else ""))
     for caution in sorted(card.cautions, key=lambda caution: caution.kind not in _URGENT):
         console.print(_caution(caution))
-    for formula in dict.fromkeys(formula.formula for formula in card.formulas):
+    for formula in dict.fromkeys(formula.formula for formula in card.formulas if not card.stepwise):
         console.print(Text(formula, style="dim"))
     for line in dataset_lines(card)[:1]:
         console.print(Text(line, style="dim"))
     if card.decision is not None:
         _print_decision(card.decision, console)
+
+
+def _tables(card: Scorecard) -> list[Table | None]:
+    """Stepwise runs went no way of their own to an end: their steps are what there is to tell."""
+    if card.stepwise:
+        return [*stepwise_tables(card), *count_tables(card)]
+    whole = [outcome_table(card), cost_table(card), pass_k_table(card), *stepwise_tables(card), *count_tables(card)]
+    return [*whole, *quality_tables(card)]
 
 
 def _print_decision(decision: Decision, console: Console) -> None:

@@ -223,6 +223,24 @@ async def test_a_redacted_recording_matches_the_redacted_request(tmp_path: Path)
         assert [check.passed for check in run.checks] == [True]
 
 
+async def test_a_stream_that_was_not_kept_is_told_again(tmp_path: Path) -> None:
+    """What the model said held personal data: recorded is what was understood of it, masked."""
+
+    def greeting(messages: list[Message]) -> Message:
+        return said("Ada Byron , it is on its way .") if messages[-1]["role"] == "tool" else production(messages)
+
+    redaction = {"policies": {"redaction": {"types": [], "known_values": {"NAME": ["Ada Byron"]}}}}
+    async with replaying(tmp_path, {"prod-1": greeting}, **redaction) as at:
+        await record(at, name="Ada Byron", stream=True)
+        found = recordings_of(at.served.store, at.task("prod"))
+        assert [one.spoken is None for one in found] == [True, False]
+        run = await replayed(at, "none", name="Ada Byron", stream=True)
+        assert run.model_answers == {"exact": 1, "canonical": 1}
+        assert run.checks[0].passed, run.checks
+        assert "it is on its way" in (run.answer or "")
+        assert "Ada" not in (run.answer or ""), "what an agent prints is kept masked"
+
+
 async def test_an_offline_replay_takes_no_candidate(tmp_path: Path) -> None:
     async with replaying(tmp_path, {"prod-1": production}) as at:
         await record(at)

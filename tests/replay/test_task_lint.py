@@ -134,4 +134,6 @@ def test_replies_that_broke_off_and_streams_that_were_not_kept_are_found() -> No
     store.append([broken])
     assert codes(lint_task(store, task())) == ["broken_stream"]
     store.append([msgspec.structs.replace(broken, end="complete", extra={"reply_note": "masked"})])
+    assert lint_task(store, task()) == [], "it can be told again"
+    store.append([msgspec.structs.replace(broken, end="complete", extra={"reply_note": "masked"}, wire="ollama.chat")])
     assert codes(lint_task(store, task())) == ["masked_stream"]
