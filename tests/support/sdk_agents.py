@@ -11,11 +11,17 @@ from typing import Any
 
 @cache
 def _genai() -> Any:
-    import httpx2
     from google import genai
     from google.genai import types
 
-    return genai, types, httpx2
+    return genai, types
+
+
+def _http() -> Any:
+    """Without certificates, which take long to load, and which nothing on loopback needs."""
+    import httpx2
+
+    return httpx2.AsyncClient(verify=False)
 
 
 SCHEMA = {
@@ -64,7 +70,7 @@ async def chat(url: str, streamed: bool) -> Talk:
     messages: list[Any] = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
     function = {"name": "look", "description": "Looks.", "parameters": SCHEMA}
     asked: dict[str, Any] = {"model": "prod", "tools": [{"type": "function", "function": function}], "temperature": 0.5}
-    async with _openai().AsyncOpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0) as client:
+    async with _openai().AsyncOpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0, http_client=_http()) as client:
         while True:
             if streamed:
                 options = {"stream_options": {"include_usage": True}}
@@ -93,7 +99,7 @@ async def responses(url: str, streamed: bool) -> Talk:
     items: list[Any] = [{"role": "user", "content": QUESTION}]
     tool = {"type": "function", "name": "look", "description": "Looks.", "parameters": SCHEMA, "strict": False}
     asked: dict[str, Any] = {"model": "prod", "instructions": SYSTEM, "tools": [tool], "store": False}
-    async with _openai().AsyncOpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0) as client:
+    async with _openai().AsyncOpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0, http_client=_http()) as client:
         while True:
             if streamed:
                 async with client.responses.stream(input=items, **asked) as events:
@@ -119,7 +125,7 @@ async def messages(url: str, streamed: bool) -> Talk:
     said: list[Any] = [{"role": "user", "content": QUESTION}]
     tool = {"name": "look", "description": "Looks.", "input_schema": SCHEMA}
     asked: dict[str, Any] = {"model": "prod", "system": SYSTEM, "tools": [tool], "max_tokens": 500}
-    async with _anthropic().AsyncAnthropic(api_key="k", base_url=url, max_retries=0) as client:
+    async with _anthropic().AsyncAnthropic(api_key="k", base_url=url, max_retries=0, http_client=_http()) as client:
         while True:
             if streamed:
                 async with client.messages.stream(messages=said, **asked) as events:
@@ -142,7 +148,7 @@ async def messages(url: str, streamed: bool) -> Talk:
 
 
 async def gemini(url: str, streamed: bool) -> Talk:
-    genai, types, httpx2 = _genai()
+    genai, types = _genai()
 
     talk = Talk()
     contents: list[Any] = [types.Content(role="user", parts=[types.Part(text=QUESTION)])]
@@ -154,7 +160,7 @@ async def gemini(url: str, streamed: bool) -> Talk:
         automatic_function_calling=off,
         temperature=0.5,
     )
-    http = httpx2.AsyncClient()  # its own way through aiohttp warns
+    http = _http()  # its own way through aiohttp warns
     options = types.HttpOptions(base_url=url, api_version="v1beta", httpx_async_client=http)
     async with http, genai.Client(api_key="k", http_options=options).aio as client:
         while True:

@@ -45,14 +45,14 @@ def recorded(wire: str) -> list[Any]:
     return list(shapes.values())
 
 
-def shape(value: Any) -> str:
-    """The same for requests with the same keys and kinds of blocks."""
-    if isinstance(value, dict):
-        inner = sorted(f"{key}{shape(one)}" for key, one in value.items() if key not in ("parameters", "input_schema"))
+def shape(value: Any, depth: int = 5) -> str:
+    """The same for requests with the same keys and kinds of blocks; what lies deeper is a schema, or arguments."""
+    if isinstance(value, dict) and depth:
+        inner = sorted(f"{key}{shape(one, depth - 1)}" for key, one in value.items())
         return "{" + f"{value.get('type')}{value.get('role')}" + ",".join(inner) + "}"
-    if isinstance(value, list):
-        return "[" + "".join(sorted({shape(one) for one in value})) + "]"
-    return type(value).__name__[0]
+    if isinstance(value, list) and depth:
+        return "[" + "".join(sorted({shape(one, depth - 1) for one in value})) + "]"
+    return ""
 
 
 def without_one(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

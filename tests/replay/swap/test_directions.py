@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import pytest
@@ -30,8 +30,11 @@ def swapped(served: Served, session: str, wire: str) -> SwapStreet:
     return street
 
 
-@pytest.mark.parametrize(("agent", "candidate"), list(permutations(DIALECTS, 2)))
-@pytest.mark.parametrize("streamed", [False, True])
+STREAMED = [(*pair, True) for pair in permutations(DIALECTS, 2)]
+WHOLE = [(*pair, False) for pair in pairwise([*DIALECTS, next(iter(DIALECTS))])]
+
+
+@pytest.mark.parametrize(("agent", "candidate", "streamed"), STREAMED + WHOLE)
 async def test_agent_is_answered_by_a_candidate_of_another_wire(
     tmp_path: Path, agent: str, candidate: str, streamed: bool
 ) -> None:
