@@ -6,6 +6,7 @@ package is a `*.dist-info` folder (PyPA, core metadata), a Node package a `node_
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.parser import HeaderParser
@@ -131,10 +132,10 @@ def _bytes_of(place: Place) -> int:
 def _bytes_recorded(info: Path) -> int:
     """Of the files that RECORD lists (PyPA, recording installed projects), which lie beside the dist-info folder."""
     try:
-        lines = (info / "RECORD").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        with (info / "RECORD").open(encoding="utf-8", errors="replace", newline="") as file:
+            paths = {row[0] for row in csv.reader(file) if row}
+    except (OSError, csv.Error):
         return _bytes_under(info)
-    paths = {line.rsplit(",", 2)[0].strip('"') for line in lines if line.count(",") >= 2}
     return sum(_bytes_at(info.parent / path) for path in paths)
 
 
