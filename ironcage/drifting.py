@@ -13,7 +13,7 @@ from scoring.drift import Drift, Thresholds, find_drift, sample_of
 from trajectory.errors import OperatorError
 from trajectory.runs import Bakeoff, Candidate, Run
 from trajectory.store import Store
-from trajectory.trajectory import OutcomeLabel, Trajectory, TrajectorySummary
+from trajectory.trajectory import REPLAYED, OutcomeLabel, Trajectory, TrajectorySummary
 
 _MOST = 1_000_000
 
@@ -29,7 +29,7 @@ class Production:
 
     def holds(self, one: TrajectorySummary) -> bool:
         return (
-            one.source != "replay"
+            one.source not in REPLAYED
             and one.started_at >= self.since
             and self.agent in (None, one.agent)
             and (self.model is None or self.model in one.models)

@@ -16,7 +16,7 @@ from replay.task import RecordedLabel, Task
 from replay.trial import Conditions
 from trajectory.runs import Candidate, Certificate, CheckResult, Limits, Run
 from trajectory.store import Store
-from trajectory.trajectory import Trajectory
+from trajectory.trajectory import REPLAYED, Trajectory
 
 _NOTE = "recorded in production: limits as they were then, neither asked for nor certified by a cage"
 
@@ -29,7 +29,7 @@ def production_candidate(name: str, tasks: Sequence[Task]) -> Candidate:
 
 def recorded_runs(store: Store, task: Task, model: str) -> list[Trajectory]:
     """The source of `task`, and other recordings of the task with the same model only; oldest first."""
-    ids = {summary.id for summary in store.find(task=task.id) if summary.source != "replay"}
+    ids = {summary.id for summary in store.find(task=task.id) if summary.source not in REPLAYED}
     found = [store.trajectory(one) for one in ids | {task.source}]
     same = [one for one in found if {step.model for step in one.model_steps} == {model}]
     return sorted(same, key=lambda one: (one.started_at, one.id))

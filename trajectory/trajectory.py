@@ -10,6 +10,8 @@ from trajectory.events import End
 from trajectory.record import Door, Kind, ToolUse, VerdictNote
 
 OutcomeLabel = Literal["passed", "failed"]
+REPLAYED = frozenset({"replay", "shadow"})
+"""Sources of trajectories that are no recording of production, and so never stand for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Trajectory:
     label_evidence: str = ""
     launch: Launch | None = None
     source: str = "live"
-    """live, replay or imported."""
+    """live, replay, shadow or imported."""
 
     @property
     def model_steps(self) -> tuple[Step, ...]:

@@ -13,6 +13,7 @@ from replay.world.tape import Recording, Tape
 from trajectory.conversation import Message, ToolCall, ToolResult
 from trajectory.errors import FormatError
 from trajectory.store import Store
+from trajectory.trajectory import REPLAYED
 
 ReadMessages = Callable[[str, bytes], tuple[Message, ...]]
 Pool = Literal["source", "recorded"]
@@ -34,7 +35,7 @@ def task_tape(
     own = _recordings(store, task.source, read_messages)
     others: list[str] = []
     if pool == "recorded":
-        found = [one for one in store.find(task=task.id) if one.source != "replay" and one.id != task.source]
+        found = [one for one in store.find(task=task.id) if one.source not in REPLAYED and one.id != task.source]
         kept = [one for one in found if before_s is None or one.started_at < before_s]
         others = [one.id for one in sorted(kept, key=lambda one: (one.started_at, one.id))]
     pooled = tuple(_recordings(store, one, read_messages) for one in others)
