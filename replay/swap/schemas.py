@@ -20,8 +20,8 @@ _LISTS_OF_SCHEMAS = ("anyOf", "oneOf", "allOf")
 def is_strict(schema: Json) -> bool:
     """Whether OpenAI's strict mode takes it: every object is closed, and all its properties are required."""
     if schema.get("type") == "object" or "properties" in schema:
-        properties = schema.get("properties", {})
-        if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(properties):
+        required = {one for one in _listed(schema, "required") if isinstance(one, str)}
+        if schema.get("additionalProperties") is not False or required != _object(schema, "properties").keys():
             return False
     return all(is_strict(one) for one in _below(schema))
 
@@ -33,10 +33,9 @@ def for_anthropic(schema: Json, where: str, losses: Losses) -> Json:
     if chosen:
         losses.add("tool_schema", where, f"{', '.join(chosen)} at its top was laid together: no property is required")
         merged = {key: value for key, value in schema.items() if key not in chosen}
-        properties = dict(merged.get("properties", {}))
-        for key in chosen:
-            for one in schema[key]:
-                properties |= one.get("properties", {}) if isinstance(one, dict) else {}
+        properties = dict(_object(merged, "properties"))
+        for one in (one for key in chosen for one in _listed(schema, key)):
+            properties |= _object(one, "properties") if isinstance(one, dict) else {}
         schema = {**merged, "properties": properties}
     if schema.get("type") != "object":
         if "type" in schema:
@@ -119,10 +118,13 @@ class _Gemini:
             schema["enum"] = [schema.pop("const")]
         if "oneOf" in schema:
             self._lose("oneOf was given as anyOf")
-            schema["anyOf"] = [*schema.get("anyOf", ()), *schema.pop("oneOf")]
+            schema["anyOf"] = [*_listed(schema, "anyOf"), *_listed(schema, "oneOf")]
+            del schema["oneOf"]
         if "allOf" in schema:
             self._lose("allOf was laid together")
-            for one in schema.pop("allOf"):
+            parts = _listed(schema, "allOf")
+            del schema["allOf"]
+            for one in parts:
                 inner, within = self._simple(one if isinstance(one, dict) else {}, within)
                 schema = _laid_together(schema, inner)
         return schema, within
@@ -138,21 +140,29 @@ class _Gemini:
 
 
 def _laid_together(one: Json, other: Json) -> Json:
-    properties = {**one.get("properties", {}), **other.get("properties", {})}
-    required = [*one.get("required", ()), *(name for name in other.get("required", ()) if name not in one)]
     out = {**one, **other}
-    if properties:
+    if properties := {**_object(one, "properties"), **_object(other, "properties")}:
         out["properties"] = properties
-    if required:
-        out["required"] = list(dict.fromkeys(required))
+    if required := [*_listed(one, "required"), *_listed(other, "required")]:
+        out["required"] = [name for at, name in enumerate(required) if name not in required[:at]]
     return out
+
+
+def _listed(schema: Json, key: str) -> list[Any]:
+    """Schemas come from agents: what should be a list may be anything."""
+    value = schema.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _object(schema: Json, key: str) -> Json:
+    value = schema.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _below(schema: Json) -> Iterator[Json]:
     for key in ("properties", "$defs", "definitions"):
-        if isinstance(schema.get(key), dict):
-            yield from (one for one in schema[key].values() if isinstance(one, dict))
+        yield from (one for one in _object(schema, key).values() if isinstance(one, dict))
     for key in _LISTS_OF_SCHEMAS:
-        yield from (one for one in schema.get(key, ()) if isinstance(one, dict))
+        yield from (one for one in _listed(schema, key) if isinstance(one, dict))
     if isinstance(schema.get("items"), dict):
         yield schema["items"]

@@ -100,11 +100,11 @@ class SwapSession:
         try:
             read = theirs.wire.read_reply(body, _Silent()).reply
             turn = theirs.turns.turn(body)
+            pieces = tuple(msgspec.json.decode(piece, type=dict[str, Any]) for piece in turn.pieces)
             theirs.replies.unsaid(msgspec.json.decode(body, type=dict[str, Any]), self.losses)
         except (FormatError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             return ours.wire.error(502, "upstream_unreadable", f"the candidate's reply cannot be read: {e}"), ()
         said = self._said(read, asked, body, ours)
-        pieces = tuple(msgspec.json.decode(piece, type=dict[str, Any]) for piece in turn.pieces)
         self._memory.keep(asked.request, said, pieces, tuple(call.id for call in read.calls))
         return ours.replies.render(said, asked.manner, self.losses), kept
 

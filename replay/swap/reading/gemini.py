@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.gemini_types import list_of
 from replay.swap.losses import FILE_ID, PROVIDER_RUN, REASONING, Losses, Taking
 from replay.swap.media import kind_of
 from replay.swap.neutral import (
@@ -100,8 +101,7 @@ def _answering(result: Result, open_calls: list[Call]) -> Result:
 
 
 def _parts(content: Json, where: str, losses: Losses) -> Iterator[Part]:
-    listed = content.get("parts")
-    for raw in [listed] if isinstance(listed, dict) else listed or ():
+    for raw in list_of(content.get("parts"), "'parts'"):
         part = Taking(raw, where, losses, folds=True)
         if part.take("thought", bool):
             losses.add("reasoning", f"{where} of thought", REASONING)

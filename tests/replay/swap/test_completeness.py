@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Iterator
 from functools import cache
 from itertools import permutations
@@ -11,10 +12,15 @@ from typing import Any
 
 import pytest
 
+from proxy.effects import Forward
+from proxy.wire.format import Rendered
 from replay.swap.dialects import DIALECTS
+from replay.swap.session import SwapSession
 from tests.support.cassettes import exchanges
-from tests.support.providers import CHECKS, WrongError
+from tests.support.providers import CHECKS, SAYS, Turn, WrongError
+from tests.support.swap_talks import Talk
 from tests.support.translated import translate
+from trajectory.runs import Candidate
 
 PLACES = {
     "openai.chat": ("/chat/completions",),
@@ -114,3 +120,55 @@ def test_nothing_of_a_recorded_request_vanishes_without_a_trace(source: str) -> 
         for place, less in without_one(body):
             other = translate(less, source, target)
             assert (other.body, set(other.losses)) != (whole.body, set(whole.losses)), f"{place} of {json.dumps(body)}"
+
+
+JUNK: list[Any] = [None, True, -1, 1.5, "", [], {}, [1], ["x"], {"a": 1}, [{}], [None], {"type": "x"}, {"type": 1}]
+
+
+@pytest.mark.parametrize("source", DIALECTS)
+def test_a_request_that_is_no_good_is_translated_or_declined_and_never_a_crash(source: str) -> None:
+    choose = random.Random(source)
+    for body in choose.sample(recorded(source), 30):
+        spoilt = copy.deepcopy(body)
+        at = choose.choice(list(places(spoilt)))
+        here = spoilt
+        for step in at[:-1]:
+            here = here[step]
+        here[at[-1]] = choose.choice(JUNK)
+        for target in DIALECTS:
+            session = SwapSession(Candidate(name="c", upstream="u", model="m", wire=target), "", 7)
+            path = DIALECTS[source].path("", "prod")
+            answer = session.request(Forward("u", "POST", path, (), json.dumps(spoilt).encode()))
+            assert not isinstance(answer, Rendered) or answer.status == 400
+
+
+ASKED: dict[str, dict[str, Any]] = {
+    "openai.chat": {"model": "m", "messages": [{"role": "user", "content": "x"}]},
+    "openai.responses": {"model": "m", "input": "x"},
+    "anthropic.messages": {"model": "m", "max_tokens": 3, "messages": [{"role": "user", "content": "x"}]},
+    "gemini.generate": {"contents": [{"role": "user", "parts": [{"text": "x"}]}]},
+}
+
+
+@pytest.mark.parametrize("candidate", DIALECTS)
+def test_a_reply_that_is_no_good_is_translated_or_an_error_and_never_a_crash(candidate: str) -> None:
+    whole, _ = SAYS[candidate](Turn("hi", (("look", {"a": 1}),)), 1)
+    agent = next(wire for wire in DIALECTS if wire != candidate)
+    for number, at in enumerate(places(whole)):
+        spoilt = copy.deepcopy(whole)
+        here = spoilt
+        for step in at[:-1]:
+            here = here[step]
+        for junk in JUNK[number % 3 :: 3]:
+            here[at[-1]] = junk
+            talk = Talk(agent, candidate)
+            talk.said(ASKED[agent], spoilt)
+            assert talk.status in (200, 502)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each value below, keys and indices."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield (*at, key)
+        yield from places(one, (*at, key))
