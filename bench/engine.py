@@ -8,7 +8,8 @@ done by Inspect AI with its mock model, which answers in the process. PYTHON is 
 Rounds are interleaved and medians printed. CPU is that of the engine's process; wall time counts its machine's mood.
 Peak memory is taken at two sizes, to show whether it grows with the number of runs.
 
-Scoring: 100,000 recorded runs of 5 candidates, 400 tasks and 50 trials, each with a trajectory of 10 steps.
+Scoring: 100,000 recorded runs of 5 candidates, 400 tasks and 50 trials, each with a trajectory of 10 steps and a path
+of its own, held against the reference path of its task.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import resource
 import statistics
 import subprocess
@@ -24,13 +26,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from functools import cache
+from pathlib import Path as File
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(File(__file__).parents[1]))
 from bench.run import HERE, ROOT, Row, show, started, versions
+from ironcage.scorecards import collector_paused
+from scoring.paths import Call, Path
 from scoring.score import score
-from tests.support.scored_runs import attempt, bakeoff, calls, run, says, step, tool_step, trajectory
-from trajectory.trajectory import Trajectory
+from tests.support.scored_runs import attempt, bakeoff, run, says, step, tool_step, trajectory
+from trajectory.conversation import Reply, ToolCall, Usage
+from trajectory.trajectory import Step, Trajectory
 
 STEPS, SIZES = 10, (100, 400)
 CANDIDATES, TASKS, TRIALS = 5, 400, 50
@@ -72,23 +78,44 @@ def loops(rounds: int, inspect: str | None) -> list[Row]:
 
 
 class Recorded(Mapping[str, Trajectory]):
-    """The same ten steps for each run, made when they are asked for, as a store would load them."""
+    """Ten steps for each run, of a path of its own, put together when they are asked for."""
 
     def __init__(self, ids: list[str]) -> None:
         self._ids = ids
-        model = [step(attempt(answer=calls("lookup")), index=2 * n) for n in range(4)]
-        tools = [tool_step("lookup", index=2 * n + 1) for n in range(4)]
-        pairs = [one for pair in zip(model, tools, strict=True) for one in pair]
-        self._steps = (*pairs, step(attempt(answer=says("so it is")), index=8), step(attempt(answer=says("done"))))
 
     def __getitem__(self, key: str) -> Trajectory:
-        return trajectory(*self._steps, identity=key)
+        pairs = [one for at, call in enumerate(path_of_run(key)) for one in called(at, *call)]
+        return trajectory(*pairs, *ENDING, identity=key)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
 
     def __len__(self) -> int:
         return len(self._ids)
+
+
+ENDING = (step(attempt(answer=says("so it is")), index=8), step(attempt(answer=says("done")), index=9))
+
+
+def path_of_run(key: str) -> list[tuple[str, int, int]]:
+    """Four calls of five tools, with arguments that few runs share."""
+    numbers = random.Random(key)
+    return [(f"tool_{numbers.randrange(5)}", numbers.randrange(50), numbers.randrange(9)) for _ in range(4)]
+
+
+@cache
+def called(at: int, tool: str, number: int, note: int) -> tuple[Step, Step]:
+    call = ToolCall("c", tool, arguments_of(number, note))
+    answer = Reply(calls=(call,), finish="tool_call", usage=Usage(input_tokens=100, output_tokens=9))
+    return step(attempt(answer=answer), index=2 * at), tool_step(tool, index=2 * at + 1)
+
+
+def arguments_of(number: int, note: int) -> str:
+    return json.dumps({"id": number, "note": f"n{note}"})
+
+
+def reference(task: str) -> Path:
+    return Path(tuple(Call(tool, arguments_of(*rest)) for tool, *rest in path_of_run(task)), "done")
 
 
 def scoring() -> list[Row]:
@@ -101,7 +128,9 @@ def scoring() -> list[Row]:
     ]
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began, cpu = time.monotonic(), time.process_time()
-    card = score(bakeoff(names, tasks, TRIALS), runs, Recorded([one.trajectory for one in runs]))
+    references, recorded = {task: reference(task) for task in tasks}, Recorded([one.trajectory for one in runs])
+    with collector_paused():
+        card = score(bakeoff(names, tasks, TRIALS), runs, recorded, references=references)
     took_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
     after_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if len(card.runs) != len(runs):
