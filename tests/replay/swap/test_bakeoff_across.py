@@ -139,3 +139,21 @@ async def test_candidate_of_a_wire_that_is_not_translated_is_refused_before_anyt
             await bake(served, task, Candidate(name="c", upstream="u", model="m", wire="morse"))
         with pytest.raises(OperatorError, match="which is not translated"):
             await bake(served, task, Candidate(name="c", upstream="u", model="m", wire="openai.chat"))
+
+
+async def test_steps_of_a_recorded_run_are_put_to_a_candidate_of_another_wire(tmp_path: Path) -> None:
+    async with (
+        provider("anthropic.messages", *TURNS, strict=False) as prod,
+        provider("openai.chat", *TURNS, strict=False) as other,
+        serve(tmp_path, upstreams=upstreams(prod=prod, other=other)) as served,
+    ):
+        await AGENTS["anthropic.messages"](served.url("prod", "prod-1"), False)
+        task = build_task(served.store, trajectory_id("prod-1", None))
+        assert isinstance(task, Task), task
+        candidate = Candidate(name="other", upstream="other", model="m-2", wire="openai.chat")
+        _, runs = await bake(served, task, candidate, mode="stepwise")
+    run = runs["other"]
+    assert run.status == "finished", run.error
+    assert [(step.same_tools, step.same_arguments) for step in run.steps] == [(True, True), (True, None)]
+    assert "sig-of" not in json.dumps(other.asked), "the recorded model's signed thoughts go to no other model"
+    assert "reasoning" in {loss.kind for loss in run.losses}
