@@ -15,7 +15,8 @@ from typing import Any
 
 
 def ask(messages: list[dict[str, Any]], stream: bool) -> dict[str, Any]:
-    body = {"model": "prod-1", "messages": messages, **({"stream": True} if stream else {})}
+    seed = {"seed": int(os.environ["IRONCAGE_SEED"])} if "IRONCAGE_SEED" in os.environ else {}
+    body = {"model": "prod-1", "messages": messages, **({"stream": True} if stream else {}), **seed}
     url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     while True:
