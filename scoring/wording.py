@@ -116,7 +116,9 @@ def conclusions(
 def stepwise_conclusions(rows: Sequence[StepwiseRow]) -> tuple[str, ...]:
     """Of runs in which each step began from the recorded context: nobody went a way of its own to the end."""
     said = [
-        f"{row.candidate} takes the recorded action in {percent(row.agreement.value)} "
+        f"Of {row.candidate} no step can be compared: {row.unknown_steps} of {row.steps} have no answer on one side."
+        if row.agreement.value is None
+        else f"{row.candidate} takes the recorded action in {percent(row.agreement.value)} "
         f"{interval_text(row.agreement, as_percent=True)} of {row.agreement.n} steps."
         for row in sorted(rows, key=lambda row: -(row.agreement.value or 0.0))
     ]

@@ -103,6 +103,8 @@ def test_what_nobody_said_is_unknown_and_no_step_is_no_row() -> None:
     assert stepwise_rows([run("t1")]) == ()
     (row,) = stepwise_rows([run("t1", step(None, is_known=False, error="HTTP 500"))])
     assert (row.agreement.value, row.mean_latency_s.value, row.total_cost_usd) == (None, None, None)
+    silent = card(run("t1", step(None, is_known=False)))
+    assert silent.conclusions[0] == "Of c no step can be compared: 1 of 1 have no answer on one side."
 
 
 def test_violations_are_counted_on_both_sides() -> None:
