@@ -169,6 +169,14 @@ class Memories:
         """The trajectory whose model last proposed just this call."""
         return self._by_id.get(self._by_call.get(_proposal(name, arguments), ""))
 
+    def over(self, trajectory: str) -> None:
+        """No request of it comes any more: what the next one would build on is dropped, its pseudonyms are kept."""
+        memory = self._by_id.get(trajectory)
+        if memory is not None:
+            self._body_bytes -= memory.held_bytes
+            memory.layout, memory.answer, memory.held_bytes = None, None, 0
+            memory.operations.clear()
+
     def _forget_oldest(self) -> None:
         _, memory = self._by_id.popitem(last=False)
         self._body_bytes -= memory.held_bytes

@@ -137,3 +137,14 @@ def test_a_body_begins_like_another_only_up_to_the_last_byte_of_an_item() -> Non
     assert begins_like(longer, before, 2) and begins_like(other, before, 1)
     assert not begins_like(other, before, 2)
     assert not begins_like(longer, before, 0) and not begins_like(longer, before, 3)
+
+
+def test_what_is_over_holds_no_body_and_keeps_its_pseudonyms() -> None:
+    memories = Memories()
+    memory = memories.get("t1", "s1", None, None)
+    memory.vault = vault = object()  # type: ignore[assignment]
+    memories.judged(memory, read_layout(b'{"messages":[{"role":"user","content":"hi"}]}', "messages"))
+    memories.over("t1")
+    assert (memory.layout, memory.held_bytes, memory.vault) == (None, 0, vault)
+    assert memories.get("t1", "s1", None, None) is memory
+    memories.over("unknown")
