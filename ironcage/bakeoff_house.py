@@ -12,6 +12,7 @@ from ironcage.conditions import conditions_of
 from ironcage.reach import agent_environment, ca_folder
 from proxy.masking import mask_plain
 from proxy.operation import Swap
+from proxy.prompting import PromptSwap
 from proxy.settings import Upstream
 from proxy.street import Street
 from proxy.upstream import Patience
@@ -56,10 +57,11 @@ class BakeoffHouse:
         seed: int,
         budget_spent: BudgetSpent,
         street: Street | None = None,
+        prompt: PromptSwap | None = None,
     ) -> None:
         hall = self._doors.hall
         if candidate is not None:
-            hall.swaps[session] = self._swap(candidate, seed)
+            hall.swaps[session] = self._swap(candidate, seed, prompt)
         if street is not None:
             hall.streets[session] = street
         hall.closed.discard(session)
@@ -70,11 +72,11 @@ class BakeoffHouse:
     def base_path(self, upstream: str) -> str:
         return self.model_upstream(upstream).path
 
-    def _swap(self, candidate: Candidate, seed: int) -> Swap:
+    def _swap(self, candidate: Candidate, seed: int, prompt: PromptSwap | None) -> Swap:
         upstream = self.model_upstream(candidate.upstream)
         # those of a candidate that names its wire are set in its own format, behind the gateway
         parameters = {"seed": seed, **candidate.parameters} if candidate.wire is None else {}
-        return Swap(candidate.upstream, upstream.host, candidate.model, parameters)
+        return Swap(candidate.upstream, upstream.host, candidate.model, parameters, prompt)
 
     def model_upstream(self, name: str) -> Upstream:
         upstream = self._doors.hall.upstream(name)
@@ -89,6 +91,7 @@ class BakeoffHouse:
         await self._doors.gateway.quiet(session)
         hall.swaps.pop(session, None)
         hall.streets.pop(session, None)
+        hall.memories.over(session)
         hall.watchers.pop(session, None)
 
     def environment(self, session: str) -> dict[str, str]:

@@ -69,6 +69,7 @@ class ModelOperation:
     _edited: bool = False
     _is_read: bool = True
     _put_back: int = 0
+    _prompted: bool = False
     _turn: TurnCalls = ()
     _reader: StreamReader | None = None
     _reply: Reply | None = None
@@ -96,6 +97,7 @@ class ModelOperation:
         self._put_back = self.memory.views.put_back(self.wire, layout)
         if self.swap is not None:
             self.wire.set_model(layout, self.swap.model, self.swap.parameters)
+            self._prompted = self.swap.prompt is not None and self.swap.prompt.put_into(self.wire.name, layout)
             self._edited = True
         self._layout = layout
         self.model = self.swap.model if self.swap is not None else self._asked.model
@@ -243,6 +245,8 @@ class ModelOperation:
             extra["max_tokens"] = str(self._asked.max_tokens)
         if self.swap is not None and self._asked is not None:
             extra["asked_model"] = self._asked.model
+        if self._prompted:
+            extra["prompt"] = "replaced"
         restored = self._reader.restored if self._reader is not None else self._restored
         if restored:
             extra["restored"] = str(restored)

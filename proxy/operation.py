@@ -8,6 +8,7 @@ from typing import Protocol
 from policies.verdict import DropTools
 from proxy.arrivals import ReplyBegan, RequestArrived
 from proxy.memory import TrajectoryMemory
+from proxy.prompting import PromptSwap
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
 from trajectory.conversation import Reply, ToolDefinition
 from trajectory.events import CallProposed, ModelAsked, ToolAsked
@@ -45,6 +46,7 @@ class Swap:
     host: str
     model: str
     parameters: dict[str, float | int | str | bool] = field(default_factory=dict)
+    prompt: PromptSwap | None = None
 
 
 @dataclass(frozen=True, slots=True)

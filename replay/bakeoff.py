@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from proxy.prompting import PromptSwap
 from replay.cage.contract import Cage
 from replay.dataset import dataset_of
 from replay.executors.contract import Executor, Job
@@ -65,6 +66,8 @@ class Plan:
     mode: Mode | None = None
     from_step: int | None = None
     """The recorded model step, counted from 1, from which the engine's loop goes on; None from the beginning."""
+    prompts: Mapping[str, PromptSwap] = field(default_factory=dict)
+    """By task, in a bake-off of prompt variants: what agents are given in place of their own (replay/variants.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,8 @@ async def begin(
     reset = await asyncio.to_thread(take_snapshot, plan.reset, plan.snapshot) if plan.reset else None
     if reset is not None:
         parts["reset"] = reset.digest
+    if plan.prompts:
+        parts["prompt"] = digest_of({task: swap.texts for task, swap in plan.prompts.items()})
     dataset = dataset_of(plan.tasks, conditions=house.conditions(), seed=plan.seed)
     bakeoff = _header(plan, parts, dataset, created_at)
     if before is not None:
@@ -228,6 +233,7 @@ async def begin(
         env=dict(os.environ if plan.env is None else plan.env),
         worlds=worlds,
         min_fidelity=plan.min_fidelity,
+        prompts=plan.prompts,
         workspace=plan.workspace,
         reset=reset,
         max_steps=plan.max_steps,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from proxy.prompting import PromptSwap
 from proxy.street import Street
 from trajectory.runs import Candidate, KillCause, Limits
 from trajectory.store import Store
@@ -41,11 +42,13 @@ class House(Protocol):
         seed: int,
         budget_spent: BudgetSpent,
         street: Street | None = None,
+        prompt: PromptSwap | None = None,
     ) -> None:
         """From now on all model calls of `session` go to `candidate.upstream` with `candidate.model` and its
         parameters set, whatever the agent asks for, under the same policies as ever; without a candidate they stay as
-        the agent made them. A `street` answers them in place of the upstream. What is recorded of it belongs to `task`
-        and has source "replay". Parameters of a candidate that names its wire are its street's to set.
+        the agent made them. With a `prompt`, that is sent in place of the agent's own. A `street` answers them in place
+        of the upstream. What is recorded of it belongs to `task` and has source "replay". Parameters of a candidate
+        that names its wire are its street's to set.
         OperatorError if the candidate's upstream is not configured.
         """
 

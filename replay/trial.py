@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from proxy.prompting import PromptSwap, has_replaced_prompt
 from replay.cage.contract import Cage, CageSpec, StopRequest
 from replay.checks import Finished, last_said, run_checks
 from replay.fingerprint import changed_parts
@@ -51,6 +52,7 @@ class Conditions:
     env: Mapping[str, str]
     worlds: Mapping[str, Snapshot] = field(default_factory=dict)
     min_fidelity: float | None = None
+    prompts: Mapping[str, PromptSwap] = field(default_factory=dict)
     workspace: Workspace = "shared"
     reset: Reset | None = None
     max_steps: int = MAX_STEPS
@@ -209,7 +211,16 @@ async def _in_session(
     candidate = slot.candidate if tape is None else None
     swap = None if candidate is None else swap_street(candidate, house, slot.seed)
     street = swap if tape is None else tape
-    house.open_session(session, candidate, task=slot.task.id, seed=slot.seed, budget_spent=stop.stop, street=street)
+    prompt = conditions.prompts.get(slot.task.id) if slot.mode == "agent" else None
+    house.open_session(
+        session,
+        candidate,
+        task=slot.task.id,
+        seed=slot.seed,
+        budget_spent=stop.stop,
+        street=street,
+        prompt=prompt,
+    )
     try:
         changed = changed_parts(conditions.parts, dict(house.conditions()))
         if changed:
@@ -234,6 +245,8 @@ async def _in_session(
         root = trajectory_id(session, None)
         await asyncio.to_thread(house.store.launched, root, launch, task=slot.task.id, source="replay")
     trajectory = await asyncio.to_thread(_recorded, house, session)
+    if prompt is not None and trajectory is not None and not has_replaced_prompt(trajectory):
+        raise CageError("no request of the agent had the recorded system prompt, or one like it: nothing was varied")
     losses = () if swap is None else swap.losses
     return replace(ran, certificate=certificate, tape=tape, losses=losses), trajectory
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxy.prompting import PromptSwap
 from proxy.street import Street
 from proxy.wire.openai_chat_types import Turn
 from replay.house import BudgetSpent
@@ -134,6 +135,7 @@ class ScriptedHouse:
         seed: int,
         budget_spent: BudgetSpent,
         street: Street | None = None,
+        prompt: PromptSwap | None = None,
     ) -> None:
         assert candidate is not None
         if candidate.upstream == "nowhere":

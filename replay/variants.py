@@ -1,0 +1,130 @@
+"""System prompts crossed with models: for each variant a bake-off of its own, equal to the others but for the prompt.
+
+A variant is a whole prompt or a chain of edits of the recorded one. The engine's loop asks with the prompt in the
+task's first request; an agent's own prompt is replaced at the proxy. The recorded prompt is a variant like the others:
+an agent that writes today's date into its prompt then says the recorded one in every cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from proxy.prompting import PromptSwap
+from proxy.wire.choose import WIRES
+from proxy.wire.layout import read_layout
+from proxy.wire.system_prompt import PROMPT_WIRES, put_prompt, read_prompt
+from replay.bakeoff import Plan
+from replay.prompts import Change, Edit
+from replay.task import Task
+from replay.ways import mode_of
+from trajectory.errors import OperatorError
+from trajectory.ids import checked_name
+
+RECORDED = "recorded"
+"""The name of the variant that is the recorded prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """`text` is a whole system prompt; without it `edits` are made to the recorded one, one after the other, each
+    under the name that it was asked for by. `source` says in words how it is made.
+    """
+
+    name: str
+    source: str
+    text: str | None = None
+    edits: tuple[tuple[str, Edit], ...] = ()
+
+
+AS_RECORDED = Variant(RECORDED, "as recorded")
+
+
+@dataclass(frozen=True, slots=True)
+class Varied:
+    """One task's system prompt under a variant, text by text as its format holds it."""
+
+    recorded: tuple[str, ...]
+    texts: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantPlan:
+    """`plan` is a bake-off of its own; `prompts` by task."""
+
+    variant: Variant
+    plan: Plan
+    prompts: Mapping[str, Varied]
+
+
+def variant_plans(plan: Plan, variants: Sequence[Variant]) -> tuple[VariantPlan, ...]:
+    """The recorded prompt first. OperatorError where a variant cannot be made or leaves a prompt as it was."""
+    names = [RECORDED, *(one.name for one in variants)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise OperatorError(f"variant {twice[0]!r} is named twice", hint=f"{RECORDED} is the recorded prompt's name")
+    return tuple(_planned(plan, variant) for variant in (AS_RECORDED, *variants))
+
+
+def cell_id(name: str, variant: str) -> str:
+    """The bake-off of a variant."""
+    return f"{name}.{variant}"
+
+
+def _planned(plan: Plan, variant: Variant) -> VariantPlan:
+    checked_name("variant", variant.name)
+    varied = {task.id: _varied(task, variant, plan.seed) for task in plan.tasks}
+    tasks = tuple(_with_prompt(task, varied[task.id], plan) for task in plan.tasks)
+    swaps = {task: PromptSwap(one.recorded, one.texts) for task, one in varied.items()}
+    made = replace(plan, id=cell_id(plan.id, variant.name), tasks=tasks, prompts=swaps, reference=None)
+    return VariantPlan(variant, made, varied)
+
+
+def _varied(task: Task, variant: Variant, seed: int) -> Varied:
+    recorded = recorded_prompt(task)
+    if variant.text is not None:
+        if tuple(recorded) == (variant.text,):
+            raise OperatorError(f"variant {variant.name!r} is the recorded prompt of task {task.id!r}")
+        change = Change("replaced as a whole", "\n\n".join(recorded), variant.text)
+        return Varied(recorded, (variant.text,), (change,))
+    texts, changes = recorded, list[Change]()
+    for name, edit in variant.edits:
+        edited = [edit(text, seed) for text in texts]
+        if not any(one.changes for one in edited):
+            raise OperatorError(
+                f"variant {variant.name!r}: {name} changes nothing in the system prompt of task {task.id!r}",
+                hint="leave the task out, or the edit: a variant that is the recorded prompt shows nothing",
+            )
+        texts = tuple(one.text for one in edited)
+        changes += [change for one in edited for change in one.changes]
+    return Varied(recorded, texts, tuple(changes))
+
+
+def recorded_prompt(task: Task) -> tuple[str, ...]:
+    """The system prompt of the task's first request. OperatorError where there is none that could be varied."""
+    if task.request is None:
+        raise OperatorError(f"the first request of task {task.id!r} was not recorded, so its prompt is not known")
+    if task.wire not in PROMPT_WIRES:
+        known = ", ".join(sorted(PROMPT_WIRES))
+        raise OperatorError(
+            f"task {task.id!r} speaks {task.wire}, whose system prompt is not replaced", hint=f"tasks in {known} are"
+        )
+    texts = read_prompt(task.wire, read_layout(task.request.encode(), WIRES[task.wire].list_key))
+    if not any(text.strip() for text in texts):
+        raise OperatorError(f"task {task.id!r} has no system prompt that could be varied", hint="leave it out")
+    return texts
+
+
+def _with_prompt(task: Task, varied: Varied, plan: Plan) -> Task:
+    """An agent asks by itself: its prompt is replaced on the way."""
+    assert task.request is not None
+    layout = read_layout(task.request.encode(), WIRES[task.wire].list_key)
+    if not put_prompt(task.wire, layout, varied.texts):
+        raise OperatorError(
+            f"the system prompt of task {task.id!r} stands in {len(varied.recorded)} messages, which one text does "
+            "not replace",
+            hint="give the variant by --edit: edits change each where it stands",
+        )
+    if mode_of(task, plan.mode) == "agent":
+        return task
+    return task.model_copy(update={"request": b"".join(span.data for span in layout.assembled()).decode()})
