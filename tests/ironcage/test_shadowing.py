@@ -14,7 +14,8 @@ import pytest
 from ironcage.shadowing import ShadowDesk
 from replay.shadow import ShadowSettings
 from tests.support.recordings import Message, calls, result, said, user
-from tests.support.replaying import Replaying, replaying
+from tests.support.replaying import Replaying, claude, replaying
+from tests.support.scripted_model import scripted
 from trajectory.errors import OperatorError
 from trajectory.ids import trajectory_id
 
@@ -162,6 +163,18 @@ async def test_a_candidate_sees_the_pseudonyms_that_production_s_model_saw(tmp_p
         assert "Ada" not in json.dumps(first)
         run = at.served.store.runs((await desk.status()).id)[0]
         assert run.steps[0].same_arguments is True
+
+
+async def test_a_candidate_may_speak_another_wire(tmp_path: Path) -> None:
+    async with scripted(claude) as model:
+        upstreams = {"anthropic": {"base_url": model.url, "wire": "anthropic"}}
+        named = "claude=anthropic/claude-1,wire=anthropic.messages"
+        async with shadowed(tmp_path, named, upstreams=upstreams) as (at, desk):
+            await live(at)
+            await desk.idle()
+            (row,) = (await desk.status()).candidates
+    assert (row.steps, row.unknown_steps, row.same_tools.value) == (2, 0, 1.0)
+    assert model.paths == ["POST /v1/messages"] * 2
 
 
 async def test_turns_of_one_trajectory_stay_in_one_shadow_while_many_run_at_once(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 from replay.stepwise import contexts_of
 from scoring.score import score
 from tests.support.recordings import Message, calls, result, said, user
-from tests.support.replaying import Replaying, candidate, replaying
+from tests.support.replaying import Replaying, candidate, claude, replaying
+from tests.support.scripted_model import scripted
 from trajectory.errors import OperatorError
 from trajectory.ids import trajectory_id
+from trajectory.runs import Candidate
 
 LOOK = calls(("c1", "look", '{"id": 7, "deep": true}'))
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("look", "refund")]
@@ -147,6 +149,20 @@ async def test_the_candidate_sees_the_pseudonyms_of_the_recording(tmp_path: Path
         assert first == again
         assert "ada@" not in json.dumps(first)
         assert run.steps[0].same_arguments is True
+
+
+async def test_a_candidate_may_speak_another_wire(tmp_path: Path) -> None:
+    other = Candidate(name="claude", upstream="anthropic", model="claude-1", wire="anthropic.messages")
+    async with scripted(claude) as model:
+        upstreams = {"anthropic": {"base_url": model.url, "wire": "anthropic"}}
+        async with replaying(tmp_path, SPEAKERS, upstreams=upstreams) as at:
+            await recorded(at)
+            _, (run,) = await at.bake(at.task("prod"), mode="stepwise", candidates=(other,))
+    assert [(one.same_tools, one.same_arguments, one.same_text) for one in run.steps] == [
+        (True, True, None),
+        (True, None, True),
+    ]
+    assert model.paths == ["POST /v1/messages"] * 2
 
 
 async def test_the_task_of_an_agent_is_run_stepwise_too_and_one_without_a_request_says_so(tmp_path: Path) -> None:

@@ -58,6 +58,20 @@ def candidate(name: str, **parameters: Any) -> Candidate:
     return Candidate(name=name, upstream="openai", model=f"{name}-1", parameters=parameters)
 
 
+def claude(asked: dict[str, Any]) -> Answer:
+    """A model of Anthropic's format: it looks for order 7, and says where it is once it has a result."""
+    last = asked["messages"][-1]["content"]
+    has_result = isinstance(last, list) and last[-1]["type"] == "tool_result"
+    part: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"deep": True, "id": 7}}
+    if has_result:
+        part = {"type": "text", "text": "It is in transit."}
+    message = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"], "content": [part],
+        "stop_reason": "end_turn" if has_result else "tool_use", "usage": {"input_tokens": 9, "output_tokens": 3},
+    }  # fmt: skip
+    return Answer(json.dumps(message).encode())
+
+
 def stream_of(message: Message) -> bytes:
     """The message as a provider would stream it: text word by word, then each call whole."""
     words = [chunk({"content": f"{word} "}) for word in (message.get("content") or "").split()]
