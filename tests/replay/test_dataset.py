@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.dataset import dataset_of, read_split, recorded_parameters, tool_pins
@@ -52,6 +52,7 @@ def test_the_identity_changes_with_what_a_candidate_is_given_and_with_nothing_el
     assert len(described.tools["look"]) == 2, "tasks that define a tool otherwise are told"
 
 
+@settings(max_examples=30)
 @given(st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=30), st.text(min_size=1, max_size=8))
 def test_a_task_that_is_added_moves_no_other(tasks: set[str], added: str) -> None:
     split = read_split("train=0.7,test=0.3", 5)
