@@ -18,12 +18,24 @@ from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.bakeoff_workers import trials_opener
 from ironcage.candidates import read_candidate
 from ironcage.choosing import choose_tasks
+from ironcage.commands.choices import (
+    Parallel,
+    Seed,
+    Splits,
+    Tags,
+    Tasks,
+    WorkspaceName,
+    Worlds,
+    workspace_named,
+)
 from ironcage.commands.comparing import compare
 from ironcage.commands.planning import power, schema
 from ironcage.commands.sweeping import sweep
+from ironcage.commands.variants import variants
 from ironcage.deciding import decided, preset_named
 from ironcage.output import Json, print_table, when
 from ironcage.reach import build_store
+from ironcage.reports import say_where, write_report
 from ironcage.scorecards import find_bakeoff, scored
 from ironcage.settings import Loaded, load, on_free_ports
 from replay.bakeoff import Plan, run_bakeoff
@@ -62,11 +74,9 @@ def run(
             "for parameters, called as its format calls them; may be repeated. None for mode offline."
         ),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated. All if not given.")] = None,
-    split: Annotated[
-        list[str] | None, typer.Option(help="Only tasks in this part of the data set; may be repeated.")
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only tasks with this tag; with all, if repeated.")] = None,
+    task: Tasks = None,
+    split: Splits = None,
+    tag: Tags = None,
     mode: Annotated[
         str | None,
         typer.Option(
@@ -80,14 +90,12 @@ def run(
         typer.Option(min=1, help="Go on from this recorded model step, counted from 1, in a world brought there."),
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="How often each candidate tries each task.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of order and of requests.")] = 0,
+    seed: Seed = 0,
     name: Annotated[
         str | None, typer.Option("--id", help="Name of the bake-off; an interrupted one goes on under its name.")
     ] = None,
     production: Annotated[bool, typer.Option(help="Score the recorded production runs beside the candidates.")] = True,
-    workspace: Annotated[
-        str, typer.Option(help="shared: agents run in their own folder; copy: each run gets a copy of it.")
-    ] = "shared",
+    workspace: WorkspaceName = "shared",
     reset: Annotated[
         list[Path] | None,
         typer.Option(
@@ -95,9 +103,7 @@ def run(
             "the bake-off began, one trial at a time; may be repeated."
         ),
     ] = None,
-    parallel: Annotated[
-        float | None, typer.Option(min=1, help="At most so many runs at once; as many as CPUs if not given.")
-    ] = None,
+    parallel: Parallel = None,
     executor: Annotated[
         str, typer.Option(help="local: in processes of this command; ray: on the workers of a Ray cluster.")
     ] = "local",
@@ -105,13 +111,7 @@ def run(
         str | None,
         typer.Option(help="A running Ray cluster, auto or host:port; one is started here on loopback if not given."),
     ] = None,
-    world: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What answers tool calls where the engine drives: tape, MODULE:CLASS or tables:FILE, with "
-            "?option=value&…; may be repeated, the first that has an answer gives it. The tape if not given."
-        ),
-    ] = None,
+    world: Worlds = None,
     min_fidelity: Annotated[
         float | None,
         typer.Option(
@@ -126,8 +126,6 @@ def run(
 ) -> None:
     """Run a bake-off and print its scorecard."""
     loaded = on_free_ports(load(context.obj))
-    if workspace not in ("shared", "copy"):
-        raise OperatorError(f"--workspace {workspace!r} is unknown", hint="it is shared or copy")
     if mode is not None and mode not in get_args(Mode):
         raise OperatorError(f"--mode {mode!r} is unknown", hint=f"it is one of {', '.join(get_args(Mode))}")
     with closing(build_store(loaded)) as store:
@@ -145,7 +143,7 @@ def run(
         constraints=loaded.constraints.model_dump(mode="json"),
         weights=loaded.constraints.scoring.model_dump(),
         reference="production" if production else None,
-        workspace="copy" if workspace == "copy" else "shared",
+        workspace=workspace_named(workspace),
         reset=tuple(reset or ()),
         snapshot=loaded.path(loaded.settings.state_dir).resolve() / "snapshots" / name,
         world=tuple(world or ("tape",)),
@@ -229,6 +227,7 @@ def report(
 
 app.command()(compare)
 app.command()(sweep)
+app.command()(variants)
 app.command()(power)
 app.command()(schema)
 
@@ -250,7 +249,7 @@ def _show(card: Scorecard, report: Path | None, *, as_json: bool) -> None:
         return
     print_report(card, Console())
     if report is not None:
-        typer.echo(f"report: {report.resolve().as_uri()}", err=True)
+        say_where(report)
 
 
 def _write(card: Scorecard, file: Path) -> None:
@@ -258,8 +257,4 @@ def _write(card: Scorecard, file: Path) -> None:
     render = renderers.get(file.suffix)
     if render is None:
         raise OperatorError(f"--report {file}: unknown ending", hint=f"use one of {', '.join(renderers)}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(render(card), encoding="utf-8")
-    except OSError as e:
-        raise OperatorError(f"cannot write {file}: {e.strerror}", hint="name a file that can be written") from None
+    write_report(file, render(card))

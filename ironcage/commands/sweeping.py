@@ -16,8 +16,19 @@ from ironcage.assembly import Doors, open_doors
 from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.candidates import read_candidate
 from ironcage.choosing import choose_tasks
-from ironcage.output import Json, print_json, print_table
+from ironcage.commands.choices import (
+    HtmlReport,
+    Parallel,
+    Seed,
+    Splits,
+    Tags,
+    Tasks,
+    WorkspaceName,
+    workspace_named,
+)
+from ironcage.output import Json, print_json
 from ironcage.reach import build_store
+from ironcage.reports import print_tables, require_html, say_where, write_report
 from ironcage.settings import Loaded, load, on_free_ports
 from ironcage.sweeping import Reading, joined, read_climb
 from replay.bakeoff import Plan, run_bakeoff
@@ -38,9 +49,9 @@ DEFAULT_LADDER = ",".join("uncapped" if step is None else f"{step:g}" for step i
 def sweep(
     context: typer.Context,
     candidate: Annotated[list[str], typer.Option(help="As for `bakeoff run`; may be repeated.")],
-    task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated. All if not given.")] = None,
-    split: Annotated[list[str] | None, typer.Option(help="Only tasks in this part of the data set.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only tasks with this tag.")] = None,
+    task: Tasks = None,
+    split: Splits = None,
+    tag: Tags = None,
     resource: Annotated[
         list[str] | None,
         typer.Option(help="memory, cpu_time or wall_time; may be repeated. All that are limited if not given."),
@@ -55,25 +66,18 @@ def sweep(
         float, typer.Option(min=0, max=100, help="Points of success rate that do not matter between two steps.")
     ] = 100 * MARGIN,
     trials: Annotated[int, typer.Option(min=3, help="How often each candidate tries each task, at each step.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of order and of requests.")] = 0,
+    seed: Seed = 0,
     name: Annotated[
         str | None, typer.Option("--id", help="Name of the sweep; an interrupted one goes on under its name.")
     ] = None,
-    workspace: Annotated[
-        str, typer.Option(help="shared: agents run in their own folder; copy: each run gets a copy of it.")
-    ] = "shared",
-    parallel: Annotated[
-        float | None, typer.Option(min=1, help="At most so many runs at once; as many as CPUs if not given.")
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the report here, as .html.")] = None,
+    workspace: WorkspaceName = "shared",
+    parallel: Parallel = None,
+    report: HtmlReport = None,
     as_json: Json = False,
 ) -> None:
     """Find how much of a limit tasks need: which fit, which need headroom, which would take whatever they get."""
     loaded = on_free_ports(load(context.obj))
-    if workspace not in ("shared", "copy"):
-        raise OperatorError(f"--workspace {workspace!r} is unknown", hint="it is shared or copy")
-    if report is not None and report.suffix != ".html":
-        raise OperatorError(f"--report {report}: unknown ending", hint="use .html, or --json")
+    require_html(report)
     with closing(build_store(loaded)) as store:
         tasks = choose_tasks(store, task or (), splits=split or (), tags=tag or ())
     plan = Plan(
@@ -86,7 +90,7 @@ def sweep(
         constraints=loaded.constraints.model_dump(mode="json"),
         weights=loaded.constraints.scoring.model_dump(),
         reference=None,
-        workspace="copy" if workspace == "copy" else "shared",
+        workspace=workspace_named(workspace),
     )
     steps, resources = _ladder(ladder), _resources(resource or (), plan)
     read = uvloop.run(
@@ -154,25 +158,16 @@ def _ladder(text: str) -> list[float | None]:
 
 def _show(read: SweepReport, file: Path | None, *, as_json: bool) -> None:
     if file is not None:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(render_sweep(read), encoding="utf-8")
-        except OSError as e:
-            raise OperatorError(f"cannot write {file}: {e.strerror}", hint="name a file that can be written") from None
+        write_report(file, render_sweep(read))
     if as_json:
         print_json(read)
         return
     for one in read.sweeps:
         typer.echo(heading(one))
-        for table in sweep_tables(one):
-            print_table(table.columns, [[_text(cell.text, cell.below) for cell in row] for row in table.rows])
+        print_tables(sweep_tables(one))
         for sentence in one.sweep.conclusions:
             typer.echo(sentence)
     if read.carried:
         typer.echo(f"! {read.carried}")
     if file is not None:
-        typer.echo(f"report: {file.resolve().as_uri()}", err=True)
-
-
-def _text(text: str, below: str) -> str:
-    return f"{text} {below}" if below else text
+        say_where(file)

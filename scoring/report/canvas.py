@@ -32,6 +32,8 @@ TONES: Mapping[str, str] = {
     "agent": "#0d0d0d",
 }
 """Stand-in colour of each way that a run can end."""
+SERIES = (ACCENT, *(TONES[tone] for tone in ("model", "passed", "policy", "timeout", "oom", "infra")))
+"""Colours of series that are told apart by their names, such as models."""
 
 _VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", PAPER: "--paper", ACCENT: "--accent"} | {
     colour: f"--{tone}" for tone, colour in TONES.items()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scoring.report.canvas import ACCENT, INK, PAPER, TONES, Canvas, canvas
+from scoring.report.canvas import INK, PAPER, SERIES, Canvas, canvas
 from scoring.report.tables import best_first
 from scoring.scorecard import CandidateRow, Scorecard
 from scoring.wording import footnote, interval_text, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_COLOURS = (ACCENT, *(TONES[tone] for tone in ("model", "passed", "policy", "timeout", "oom", "infra")))
 
 
 def context_plot(card: Scorecard) -> str:
@@ -23,7 +21,7 @@ def context_plot(card: Scorecard) -> str:
     with canvas("context", "Prompt tokens by model step", 13.4, 4.2) as drawing:
         (axis,) = drawing.row_of_axes(1)
         for at, row in enumerate(rows):
-            _line(drawing, axis, row, _COLOURS[at % len(_COLOURS)])
+            _line(drawing, axis, row, SERIES[at % len(SERIES)])
         axis.set_xlabel("model step of the run")
         axis.set_ylabel("prompt tokens, mean")
         axis.set_ylim(bottom=0)
