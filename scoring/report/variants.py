@@ -134,12 +134,17 @@ def _effect_axis(drawing: Canvas, axis: Axes, effects: Sequence[Effect]) -> None
         tip = drawing.tip(f"{text}, p {p_text(effect.p_holm)} after Holm\n{footnote(known)}")
         fill = colour if effect.is_shown else PAPER
         axis.plot([100 * (known.value or 0.0)], [y], "o", markersize=8, color=fill, markeredgecolor=colour, gid=tip)
-    axis.set_yticks(range(len(effects)), [f"{effect.factor}: {_between(effect)}" for effect in effects])
+    axis.set_yticks(range(len(effects)), [_label(effect) for effect in effects])
     axis.set_ylim(-0.6, len(effects) - 0.4)
-    axis.set_xlabel("difference in success, points (filled: shown at 5 % after Holm)", color=MUTED)
+    axis.set_xlabel("points of success (filled: p < 0.05)", color=MUTED)
     axis.grid(axis="y", visible=False)
     axis.tick_params(length=0)
     axis.spines["left"].set_visible(False)
+
+
+def _label(effect: Effect) -> str:
+    said = f"{effect.factor}: {effect.a} - {effect.b}"
+    return f"{said}, {effect.models[0]} - {effect.models[1]}" if effect.models else said
 
 
 def _success(read: Variants) -> Table:

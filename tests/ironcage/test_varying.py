@@ -64,7 +64,7 @@ async def test_models_and_prompts_are_crossed_and_told_apart(cli: CommandLine) -
     assert changes == {"recorded": [], "plain": [ROLE], "kind": ["strict refund auditor"]}
     html = page.read_text()
     assert "Is it the model or the prompt?" in html
-    assert "interaction: plain against recorded" in html
+    assert "interaction: plain - recorded, fussy - steady" in html
     assert "://" not in html.replace("http://www.w3.org", "")
     listed = cli("bakeoff", "list").out
     assert all(f"v.{name}" in listed for name in ("recorded", "plain", "kind"))
