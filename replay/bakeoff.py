@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -80,6 +80,9 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+Enough = Callable[[Sequence[Run]], str | None]
+"""Asked with all runs so far: why no more are needed, or None."""
+_ROUND = 8
 
 
 def check_plan(plan: Plan) -> None:
@@ -165,8 +168,11 @@ async def run_bakeoff(
     clock: Clock = SYSTEM_CLOCK,
     entropy: Entropy = system_entropy,
     pause: Pause = asyncio.sleep,
+    enough: Enough | None = None,
 ) -> Bakeoff:
     """Run what is not stored yet, each run stored as soon as it is over, and return the bake-off's header.
+
+    With `enough` it goes task by task, in the order drawn, asks after each few, and ends with the first reason it gets.
 
     Resumable: runs of the same id that finished under the same fingerprint are kept; those with a harness error are
     run again. OperatorError if the plan cannot be carried out or if the bake-off was begun under other conditions.
@@ -174,12 +180,15 @@ async def run_bakeoff(
     plan = await asyncio.to_thread(_forked, _checked(plan), house.store)
     bakeoff, conditions = await begin(plan, house, cage=cage, clock=clock, entropy=entropy, pause=pause)
     try:
-        await _run_all(plan, conditions, executor, progress)
+        reason = await _run_all(plan, conditions, executor, progress, enough)
     finally:
         if conditions.reset is not None:
             await asyncio.to_thread(conditions.reset.restore)
     if conditions.reset is not None:
         await asyncio.to_thread(conditions.reset.discard)
+    if reason:
+        bakeoff = bakeoff.model_copy(update={"stopped": reason})
+        await asyncio.to_thread(house.store.put_bakeoff, bakeoff)
     return bakeoff
 
 
@@ -279,7 +288,10 @@ def _header(plan: Plan, parts: Mapping[str, str], dataset: Dataset, now_s: float
     )
 
 
-async def _run_all(plan: Plan, conditions: Conditions, executor: Executor, progress: OnProgress) -> None:
+async def _run_all(
+    plan: Plan, conditions: Conditions, executor: Executor, progress: OnProgress, enough: Enough | None
+) -> str:
+    """Why it ended before all runs were made; empty if they were."""
     store = conditions.house.store
     kept = {
         run.id
@@ -306,7 +318,35 @@ async def _run_all(plan: Plan, conditions: Conditions, executor: Executor, progr
         return Job(slot, memory_mb=(plan.limits.memory_mb or 0.0) if in_cage else 0.0, cpus=1.0 if in_cage else 0.1)
 
     jobs = [job(slot) for slot in slots if slot.run not in kept]
-    await executor.run(jobs, CagedTrials(conditions), keep)
+    trials = CagedTrials(conditions)
+    if enough is None:
+        await executor.run(jobs, trials, keep)
+        return ""
+    for part in rounds(jobs, plan):
+        if (reason := enough(await asyncio.to_thread(store.runs, plan.id))) is not None:
+            return reason
+        await executor.run(part, trials, keep)
+    return ""
+
+
+def drawn_tasks(plan: Plan) -> tuple[str, ...]:
+    """Ids of the tasks in the order in which the schedule first comes to each."""
+    return tuple(dict.fromkeys(slot.task.id for slot in schedule(plan)))
+
+
+def rounds(jobs: Sequence[Job], plan: Plan) -> Iterator[list[Job]]:
+    """`jobs` task by task in the order drawn, in parts of whole tasks with at least `_ROUND` jobs."""
+    by_task: dict[str, list[Job]] = {task: [] for task in drawn_tasks(plan)}
+    for job in jobs:
+        by_task[job.slot.task.id].append(job)
+    part: list[Job] = []
+    for of_task in by_task.values():
+        part += of_task
+        if len(part) >= _ROUND:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _production(plan: Plan, conditions: Conditions) -> Iterator[tuple[str, Callable[[], Awaitable[Run]]]]:

@@ -11,6 +11,11 @@ from scoring.scorecard import CandidateRow, Caution, Pair, Ranking, RefusedRun, 
 from scoring.wording import count, flip_text, percent, rests_on_faults_text
 from trajectory.runs import Bakeoff
 
+URGENT = frozenset(
+    {"ranking_flip", "difference_rests_on_faults", "fingerprint_differs", "runs_missing", "stopped_early"}
+)
+"""What stands before any number."""
+
 
 def find_cautions(
     bakeoff: Bakeoff,
@@ -22,10 +27,12 @@ def find_cautions(
     refused: Sequence[RefusedRun],
 ) -> tuple[Caution, ...]:
     found = [*_flips(candidates, rankings), *_rests_on_faults(pairs), *_fingerprints(bakeoff, refused)]
-    planned = len(bakeoff.tasks) * bakeoff.trials
+    found.extend(_stopped(bakeoff))
+    tasks = {row.task for row in rows} if bakeoff.stopped else bakeoff.tasks
+    planned = len(tasks) * bakeoff.trials
     for row in candidates:
         # recorded production was not planned: there is what there is, at best one recording of each task
-        expected = len(bakeoff.tasks) if row.candidate.name == bakeoff.reference else planned
+        expected = len(tasks) if row.candidate.name == bakeoff.reference else planned
         found.extend(_of_candidate(row, [r for r in rows if r.candidate == row.candidate.name], expected))
     return (*found, *_memory_unknown(candidates), *_trajectory_missing(candidates, rows))
 
@@ -76,6 +83,16 @@ def _fingerprints(bakeoff: Bakeoff, refused: Sequence[RefusedRun]) -> list[Cauti
         f"({bakeoff.fingerprint}), so more than the model differed."
     )
     return [Caution(kind="fingerprint_differs", text=text, candidates=names, numbers={"runs": float(len(refused))})]
+
+
+def _stopped(bakeoff: Bakeoff) -> list[Caution]:
+    if not bakeoff.stopped:
+        return []
+    text = (
+        f"The bake-off ended before all its runs were made: {bakeoff.stopped}. Other p values and intervals are those "
+        "of a single look, and too sure of themselves here."
+    )
+    return [Caution(kind="stopped_early", text=text)]
 
 
 def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> list[Caution]:

@@ -152,6 +152,7 @@ class Caution(Frozen):
         "difference_rests_on_faults",
         "fingerprint_differs",
         "runs_missing",
+        "stopped_early",
         "duplicate_run",
         "unknown_outcomes",
         "below_min_fidelity",

@@ -253,5 +253,7 @@ class Bakeoff(Frozen):
     dataset: Dataset | None = None
     mode: Mode | None = None
     """None: each task as it was recorded."""
+    stopped: str = ""
+    """Why it ended before all planned runs were made."""
     from_step: int | None = None
     """The recorded model step, counted from 1, from which candidates went on; None from the beginning."""

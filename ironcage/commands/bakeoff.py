@@ -38,7 +38,8 @@ from ironcage.reach import build_store
 from ironcage.reports import say_where, write_report
 from ironcage.scorecards import find_bakeoff, scored
 from ironcage.settings import Loaded, load, on_free_ports
-from replay.bakeoff import Plan, run_bakeoff
+from ironcage.stopping import Decided
+from replay.bakeoff import Plan, drawn_tasks, run_bakeoff
 from replay.bakeoff import Progress as Done
 from replay.cage.process import PortableCage
 from replay.executors.contract import Executor
@@ -53,6 +54,7 @@ from trajectory.clock import SYSTEM_CLOCK, system_entropy
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name, new_id
 from trajectory.runs import Mode
+from trajectory.store import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -121,6 +123,15 @@ def run(
             "possibly stale.",
         ),
     ] = None,
+    stop_margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=100,
+            help="End once every pair of candidates is decided, by a test that may look after each task: one is better, "
+            "or both lie within so many points of each other.",
+        ),
+    ] = None,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
@@ -152,7 +163,10 @@ def run(
         from_step=from_step,
     )
     runs_on = _executor(loaded, plan, executor, parallel, ray_address)
-    card = uvloop.run(_run(loaded, plan, runs_on, quiet=as_json))
+    if stop_margin is not None and executor == "ray" and ray_address is None:
+        raise OperatorError("--stop-margin with Ray needs a cluster that runs", hint="name it with --ray-address")
+    margin = None if stop_margin is None else stop_margin / 100
+    card = uvloop.run(_run(loaded, plan, runs_on, margin, quiet=as_json))
     _show(card, report, as_json=as_json)
     missed = [row for row in card.runs if row.fault is not None and row.fault.code == "tape_miss"]
     for row in missed:
@@ -174,7 +188,12 @@ def _executor(loaded: Loaded, plan: Plan, kind: str, parallel: float | None, ray
     )
 
 
-async def _run(loaded: Loaded, plan: Plan, executor: Executor, *, quiet: bool) -> Scorecard:
+def _decided(store: Store, plan: Plan, margin: float) -> Decided:
+    names = [candidate.name for candidate in plan.candidates]
+    return Decided(store, drawn_tasks(plan), names, plan.trials, margin=margin)
+
+
+async def _run(loaded: Loaded, plan: Plan, executor: Executor, margin: float | None, *, quiet: bool) -> Scorecard:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     async with open_doors(loaded) as doors:
@@ -190,6 +209,7 @@ async def _run(loaded: Loaded, plan: Plan, executor: Executor, *, quiet: bool) -
                 cage=PortableCage(),
                 executor=executor,
                 progress=progress,
+                enough=None if margin is None else _decided(doors.store, plan, margin),
             )
         return await asyncio.to_thread(scored, doors.store, bakeoff)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from scoring.cautions import URGENT
 from scoring.report.certificates import certificate_lines
 from scoring.report.curves import context_plot
 from scoring.report.dataset import dataset_lines
@@ -29,7 +30,6 @@ from scoring.report.tones import NAMES, SIGNS
 from scoring.report.versions import versions
 from scoring.scorecard import Scorecard
 
-URGENT = ("ranking_flip", "difference_rests_on_faults", "fingerprint_differs", "runs_missing")
 MAX_URGENT = 5
 """Cautions that stand at the top; more than these stand below the first table."""
 MAX_FAULTS = 400

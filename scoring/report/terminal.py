@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 from rich.text import Text
 
+from scoring.cautions import URGENT
 from scoring.decision.model import Decision
 from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
@@ -18,7 +19,6 @@ from scoring.report.tables import Cell, Table, cost_table, count_tables, outcome
 from scoring.scorecard import Caution, Scorecard
 
 _PADDING = 2
-_URGENT = frozenset({"ranking_flip", "difference_rests_on_faults", "fingerprint_differs", "runs_missing"})
 
 
 def print_report(card: Scorecard, console: Console) -> None:
@@ -31,7 +31,7 @@ def print_report(card: Scorecard, console: Console) -> None:
                 console.print(_grid(part))
     for i, sentence in enumerate(card.conclusions):
         console.print(Text(sentence, style="bold" if i == 0 else ""))
-    for caution in sorted(card.cautions, key=lambda caution: caution.kind not in _URGENT):
+    for caution in sorted(card.cautions, key=lambda caution: caution.kind not in URGENT):
         console.print(_caution(caution))
     for formula in dict.fromkeys(formula.formula for formula in card.formulas if not card.stepwise):
         console.print(Text(formula, style="dim"))
@@ -86,7 +86,7 @@ def _only(table: Table, columns: list[int], title: str) -> Table:
 
 
 def _caution(caution: Caution) -> Text:
-    style = "bold yellow" if caution.kind in _URGENT else "yellow"
+    style = "bold yellow" if caution.kind in URGENT else "yellow"
     return Text.assemble(("! ", style), caution.text)
 
 

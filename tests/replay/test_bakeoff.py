@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.bakeoff import Plan, Progress, run_bakeoff, schedule
+from replay.bakeoff import Plan, Progress, drawn_tasks, run_bakeoff, schedule
 from replay.building import build_task
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
@@ -393,3 +394,21 @@ async def test_what_an_agent_installs_is_kept_with_its_run(tmp_path: Path) -> No
     for run in house.store.runs("b1"):
         assert run.packages is not None
         assert [(one.name, one.version, one.ecosystem) for one in run.packages] == [("extra", "2.0", "python")]
+
+
+async def test_bake_off_that_has_seen_enough_ends_and_says_why() -> None:
+    house = ScriptedHouse(MemoryStore())
+    tasks = [agent_task("print('x')", name=f"t{number}") for number in range(12)]
+    asked: list[int] = []
+
+    def enough(runs: Sequence[Run]) -> str | None:
+        asked.append(len(runs))
+        return "clear by now" if len(runs) >= 10 else None
+
+    baked = await run_bakeoff(plan(*tasks), house, cage=PortableCage(), executor=LocalExecutor(cpus=2), enough=enough)
+    # two candidates, in parts of at least eight runs, each part of whole tasks
+    assert asked == [0, 8, 16]
+    assert (baked.stopped, house.store.bakeoffs()[0].stopped) == ("clear by now", "clear by now")
+    made = house.store.runs("b1")
+    assert len(made) == 16
+    assert {run.task for run in made} == set(drawn_tasks(plan(*tasks))[:8])
