@@ -128,8 +128,8 @@ def run(
         typer.Option(
             min=0,
             max=100,
-            help="End once every pair of candidates is decided, by a test that may look after each task: one is better, "
-            "or both lie within so many points of each other.",
+            help="End once every pair of candidates is decided, by a test that may look after each task: one is "
+            "better, or both lie within so many points of each other.",
         ),
     ] = None,
     report: Report = None,
