@@ -12,6 +12,7 @@ Lookup = Callable[[str], str | None]
 """The value of a token, or None: then the token stays as it is."""
 Escape = Callable[[str], str]
 """Writes a value so that it is right at the place where it lands (see json_escape)."""
+_LINE_ENDS = frozenset("\x85\u2028\u2029")
 
 
 def as_written(value: str) -> str:
@@ -21,7 +22,7 @@ def as_written(value: str) -> str:
 def json_escape(value: str, levels: int) -> str:
     """`value` as it stands inside a JSON string that is itself nested in `levels` - 1 JSON strings; 0: unchanged."""
     for _ in range(levels):
-        value = json.dumps(value, ensure_ascii=_has_lone_surrogate(value))[1:-1]
+        value = json.dumps(value, ensure_ascii=_is_misread(value))[1:-1]
     return value
 
 
@@ -78,7 +79,10 @@ class Restorer:
         return len(text) if undecided is None else undecided.start()
 
 
-def _has_lone_surrogate(value: str) -> bool:
+def _is_misread(value: str) -> bool:
+    """Whether it has half of a surrogate pair, or what some readers take for the end of a line."""
+    if not _LINE_ENDS.isdisjoint(value):
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -19,7 +19,7 @@ from proxy.wire.anthropic_messages_block import StreamedBlock
 from proxy.wire.anthropic_messages_reply import citation_edits, restored
 from proxy.wire.anthropic_messages_types import AnyEvent, Event, finish_of, reply_of, text_block, usage_of
 from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
-from proxy.wire.spans import Edit, apply_edits, escaped, read_value, span_at
+from proxy.wire.spans import Edit, apply_edits, quoted, read_value, span_at
 from proxy.wire.sse import Framer, event, name_and_data, with_data
 from trajectory.conversation import Finish, Part, Reply
 from trajectory.errors import FormatError
@@ -41,6 +41,8 @@ class MessagesStream:
         self._framer = Framer()
         self._open: dict[int, StreamedBlock] = {}
         self._blocks: list[StreamedBlock] = []
+        self._is_shifted = False
+        self._has_calls = False
         self._finish: Finish | None = None
         self._shown_finish: Finish | None = None
         self._usage: dict[str, Any] = {}
@@ -132,6 +134,11 @@ class MessagesStream:
             raise FormatError("a content block began without being one")
         if len(self._blocks) >= _MAX_BLOCKS:
             raise FormatError(f"more than {_MAX_BLOCKS} content blocks in one reply")
+        self._is_shifted = self._is_shifted or index != len(self._blocks)
+        self._has_calls = self._has_calls or raw.is_call
+        if self._is_shifted and self._has_calls:
+            # SDKs append each block, and give a delta to the one that stands at its index
+            raise FormatError("a content block begins at another place than it says")
         self._model = raw.next_model or self._model
         name = raw.call_name() if raw.is_call else ""  # before the block counts: it may have none
         lookup = self._looked_up if self._judge.lookup is not None else None
@@ -164,7 +171,7 @@ class MessagesStream:
             block.show_input(edit.replacement.decode())
             return [edit]
         out = block.take_start()
-        return [] if out is None else [_replaced(data, ["content_block", "text"], _quoted(out))]
+        return [] if out is None else [_replaced(data, ["content_block", "text"], quoted(out))]
 
     def _delta(self, frame: bytes, data: bytes, one: Event) -> bytes:
         block = self._open.get(_index(one))
@@ -182,7 +189,7 @@ class MessagesStream:
         if out is None:
             return frame
         key = "text" if delta.type == "text_delta" else "partial_json"
-        return self._edited(frame, data, [_replaced(data, ["delta", key], _quoted(out))])
+        return self._edited(frame, data, [_replaced(data, ["delta", key], quoted(out))])
 
     def _finished(self, frame: bytes, data: bytes, one: Event) -> bytes:
         before = self._flushed()
@@ -255,7 +262,3 @@ def _replaced(data: bytes, path: list[str | int], value: bytes) -> Edit:
     if at is None:  # pragma: no cover - the decoder has just seen it
         raise FormatError("a field of an event could not be found again")
     return Edit(at.start, at.end, value)
-
-
-def _quoted(text: str) -> bytes:
-    return b'"' + escaped(text).encode() + b'"'

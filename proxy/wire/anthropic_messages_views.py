@@ -13,8 +13,8 @@ import msgspec
 from proxy.wire.anthropic_messages_types import is_call
 from proxy.wire.format import TurnCall, TurnCalls
 from proxy.wire.layout import Layout, decoded
-from proxy.wire.put_back import insertions, is_any_notice, is_notice, quoted, refused
-from proxy.wire.spans import Edit, apply_edits, elements, members
+from proxy.wire.put_back import insertions, is_any_notice, is_notice, refused
+from proxy.wire.spans import Edit, apply_edits, elements, members, quoted
 
 
 def put_back(layout: Layout, at: int, turn: TurnCalls) -> int | None:

@@ -13,7 +13,7 @@ from policies.redaction.restore import Restorer, json_escape, restore
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup
 from proxy.wire.gemini_types import list_of
-from proxy.wire.spans import Edit, Member, elements, escaped, members
+from proxy.wire.spans import Edit, Member, elements, members, quoted
 from proxy.wire.spelling import Fields, fields_of
 from trajectory.conversation import ToolCall
 from trajectory.errors import FormatError
@@ -131,7 +131,7 @@ class GeminiCall:
             self.shown_pieces.add(path, out)
             if out != value:
                 place = members(data, *span)[piece.key("stringvalue")]
-                edits.append(Edit(place.start, place.end, b'"' + escaped(out).encode() + b'"'))
+                edits.append(Edit(place.start, place.end, quoted(out)))
         return edits
 
 

@@ -23,9 +23,9 @@ from proxy.wire.format import ReplyJudge, StreamStep, TurnCall, TurnCalls
 from proxy.wire.gemini_interactions_reply import Interaction, named
 from proxy.wire.gemini_interactions_types import CALL
 from proxy.wire.put_back import with_arguments
-from proxy.wire.spans import Edit, Member, apply_edits, escaped, members, read_value, span_at
+from proxy.wire.spans import Edit, Member, apply_edits, members, quoted, read_value, span_at
 from proxy.wire.spelling import Fields, fields_of
-from proxy.wire.sse import Framer, data_of, event, with_data
+from proxy.wire.sse import Framer, event, name_and_data, with_data
 from trajectory.conversation import Reply, ToolCall
 from trajectory.errors import FormatError
 
@@ -110,7 +110,8 @@ class InteractionStream:
         return Reply(text, found or reply.calls, finish, reply.usage, reply.model, reply.id)
 
     def _frame(self, frame: bytes) -> bytes:
-        data = data_of(frame).replace(b"\n", b" ")
+        name, data = name_and_data(frame)
+        data = data.replace(b"\n", b" ")
         if not data.strip():
             if self._holds:
                 self._held += frame
@@ -121,6 +122,9 @@ class InteractionStream:
             return self._flushed() + self._released() + frame
         value = read_value(data)
         told = fields_of(value, "an event")
+        kind = told.setdefault("eventtype", name)
+        if name not in (kind, "", "message") and (_is_known(name) or _is_known(kind)):
+            raise FormatError("an event goes by two names")  # clients read the one or the other
         before, edits, behind = self._told(data, told)
         self.restored = self._interaction.restored
         self.edited = self.edited or bool(before or edits or behind)
@@ -230,7 +234,7 @@ class InteractionStream:
         if out == text:
             return []
         at = span_at(data, (told.key("delta"), delta.key(name)))
-        return [Edit(at.start, at.end, b'"' + escaped(out).encode() + b'"')] if at is not None else []
+        return [Edit(at.start, at.end, quoted(out))] if at is not None else []
 
     def _emptied(self, data: bytes, told: Fields) -> list[Edit]:
         at = members(data)[told.key("delta")]
@@ -267,6 +271,10 @@ class InteractionStream:
         if not self._interaction.restores:
             return None
         return Restorer(self._interaction.looked_up, partial(json_escape, levels=levels))
+
+
+def _is_known(kind: object) -> bool:
+    return isinstance(kind, str) and kind.startswith(("step.", "interaction."))
 
 
 def _delta(index: int, delta: dict[str, str]) -> bytes:

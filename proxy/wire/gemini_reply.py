@@ -22,7 +22,7 @@ from proxy.wire.format import Lookup, ReplyJudge, TurnCalls
 from proxy.wire.gemini_call import GeminiCall
 from proxy.wire.gemini_types import finish_of, usage_of
 from proxy.wire.gemini_views import FROM_ELSEWHERE, turn_call
-from proxy.wire.spans import Edit, Member, elements, escaped, members, read_value, span_at
+from proxy.wire.spans import Edit, Member, elements, members, quoted, read_value, span_at
 from proxy.wire.spelling import Fields, fields_of
 from trajectory.conversation import Finish, Reply, ToolCall
 from trajectory.errors import FormatError
@@ -216,7 +216,7 @@ class _Candidate:
         for piece in texts:
             if piece.text != piece.said:
                 at = parts.members(piece.place)[parts.fields[piece.place].key("text")]
-                change.edits.append(Edit(at.start, at.end, b'"' + escaped(piece.text).encode() + b'"'))
+                change.edits.append(Edit(at.start, at.end, quoted(piece.text)))
 
     def flush(self, change: Change) -> None:
         self._break(change)
@@ -259,7 +259,7 @@ class _Candidate:
             known, notice = self._begun(call, parts.data, at)
         edits = known.take(parts.data, at, call, self._lookup)
         if known.refused:
-            text = b'"text":"' + escaped(notice).encode() + b'"'
+            text = b'"text":' + quoted(notice)
             change.edits.append(Edit(at.key_start, at.end, text))
             self._lost_signature = self._lost_signature or part.get(_SIGNATURE) is not None
         else:

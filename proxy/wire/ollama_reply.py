@@ -18,7 +18,7 @@ from policies.redaction.restore import Restorer, json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.case import check_case, check_cases
 from proxy.wire.format import ReplyJudge, TurnCall, TurnCalls
-from proxy.wire.spans import Edit, Texts, apply_edits, elements, escaped, read_json, removal, span_at
+from proxy.wire.spans import Edit, Texts, apply_edits, elements, quoted, read_json, removal, span_at
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
 from trajectory.errors import FormatError
 
@@ -62,8 +62,6 @@ class OllamaReader:
         value, self._texts = read_json(raw)
         place, holder = _checked(value)
         self._note(value)
-        if self.failed:
-            return raw
         edits, notice = self._judged(raw, place, holder.get("tool_calls"))
         key = "content" if place else "response"
         piece = holder.get(key)
@@ -211,7 +209,7 @@ def _bounds(raw: bytes, path: _Place) -> tuple[int, int]:
 
 def _text_edit(raw: bytes, place: _Place, key: str, text: str) -> Edit:
     at = span_at(raw, [*place, key])
-    written = b'"' + escaped(text).encode() + b'"'
+    written = quoted(text)
     if at is not None:
         return Edit(at.start, at.end, written)
     start = _bounds(raw, place)[0] if place else raw.index(b"{")

@@ -11,8 +11,8 @@ import msgspec
 
 from proxy.wire.format import TurnCall, TurnCalls
 from proxy.wire.layout import Layout, decoded
-from proxy.wire.put_back import insertions, quoted, refused, without_notices, woven
-from proxy.wire.spans import Edit, apply_edits, elements, members, span_at
+from proxy.wire.put_back import insertions, refused, without_notices, woven
+from proxy.wire.spans import Edit, apply_edits, elements, members, quoted, span_at
 
 
 def put_back(layout: Layout, at: int, turn: TurnCalls) -> int | None:

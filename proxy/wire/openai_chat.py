@@ -19,7 +19,7 @@ from proxy.wire.layout import Layout, Section, decoded, read_layout
 from proxy.wire.openai_chat_stream import ChatStream
 from proxy.wire.openai_chat_types import Completion, finish_of, finish_with, usage_of
 from proxy.wire.openai_chat_views import put_back
-from proxy.wire.spans import Edit, apply_edits, elements, escaped, members, read_json, removal, span_at
+from proxy.wire.spans import Edit, apply_edits, elements, escaped, members, quoted, read_json, removal, span_at
 from trajectory.conversation import (
     Finish,
     Message,
@@ -269,7 +269,7 @@ def _without_calls(body: bytes, refused: dict[tuple[int, int], Refuse]) -> bytes
             edits.append(Edit(legacy.start, legacy.end, b"null"))
         content = message.get("content")
         if content is None:
-            edits.append(Edit(at.start + 1, at.start + 1, b'"content":"' + escaped(notice).encode() + b'",'))
+            edits.append(Edit(at.start + 1, at.start + 1, b'"content":' + quoted(notice) + b","))
         else:
             edits.append(Edit(content.start, content.end, _content_with(body[content.start : content.end], notice)))
         if len(verdicts) == len(spans) + (1 if legacy and body[legacy.start] == 0x7B else 0):
@@ -287,7 +287,7 @@ def _content_with(raw: bytes, notice: str) -> bytes:
         part = json.dumps({"type": "text", "text": notice}, ensure_ascii=False).encode()
         close = raw.rindex(b"]")
         return raw[:close] + (b"," if text else b"") + part + raw[close:]
-    return b'"' + escaped(notice).encode() + b'"'
+    return quoted(notice)
 
 
 def _restored(body: bytes, lookup: Lookup) -> tuple[bytes, int]:

@@ -17,7 +17,7 @@ from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup, TurnCall
 from proxy.wire.openai_chat_types import Call, ChunkChoice, Turn, finish_of
 from proxy.wire.openai_chat_views import opened, raw_call
-from proxy.wire.spans import Edit, Member, elements, escaped, members, removal, span_at
+from proxy.wire.spans import Edit, Member, elements, escaped, members, quoted, removal, span_at
 from trajectory.conversation import ToolCall
 from trajectory.errors import FormatError
 
@@ -84,6 +84,7 @@ class StreamedChoice:
         self._restorer = Restorer(lookup) if lookup is not None else None
         self._calls: dict[object, _StreamedCall] = {}
         self._sent_calls = 0
+        self._has_indices = False
         self._after_notice = False
         self._said: list[str] = []
         self._shown: list[str] = []
@@ -207,7 +208,7 @@ class StreamedChoice:
         if listed is None or not calls:
             return 0
         spans = elements(chunk, listed.start, listed.end)
-        keys = [_key(call, position) for position, call in enumerate(calls)]
+        keys = [self._key(call, position) for position, call in enumerate(calls)]
         change.before += [d for k, c in self._calls.items() if k not in keys and (d := c.held(k)) is not None]
         drop: set[int] = set()
         for position, (key, call) in enumerate(zip(keys, calls, strict=True)):
@@ -224,6 +225,20 @@ class StreamedChoice:
         elif drop:
             change.edits += removal(chunk, spans, drop)
         return len(spans) - len(drop)
+
+    def _key(self, call: Call, position: int) -> object:
+        """What a call goes by: its index; with servers that give none, its id, or its place among those of a delta."""
+        index = call.index
+        if index is None:
+            if isinstance(call.id, str) and call.id:
+                return call.id
+            if self._has_indices and len(self._calls) > 1:
+                raise FormatError("a piece of a tool call does not say which call it belongs to")
+            return position
+        if type(index) is not int or index < 0:
+            raise FormatError("the index of a tool call is no number of a place")
+        self._has_indices = True
+        return index
 
     def _known(self, key: object, call: Call, notices: list[str]) -> _StreamedCall:
         """The call that a delta belongs to, judged when it begins: its name is whole then."""
@@ -281,12 +296,6 @@ class StreamedChoice:
         return change if change.before or change.edits else None
 
 
-def _key(call: Call, position: int) -> object:
-    if isinstance(call.index, int):
-        return call.index
-    return call.id if isinstance(call.id, str) and call.id else position
-
-
 def _call_edits(chunk: bytes, span: tuple[int, int], call: Call, known: _StreamedCall, *, is_last: bool) -> list[Edit]:
     edits: list[Edit] = []
     if isinstance(call.index, int) and call.index != known.sent_index:
@@ -310,9 +319,9 @@ def _argument_edits(
 
 def _content_edit(chunk: bytes, delta: Member, content: Member | None, said: str, out: str) -> Edit:
     if content is None:
-        return Edit(delta.start + 1, delta.start + 1, b'"content":"' + escaped(out).encode() + b'",')
+        return Edit(delta.start + 1, delta.start + 1, b'"content":' + quoted(out) + b",")
     if chunk[content.start] != 0x22:
-        return Edit(content.start, content.end, b'"' + escaped(out).encode() + b'"')
+        return Edit(content.start, content.end, quoted(out))
     return _string_edit(chunk, content, said, out)
 
 
@@ -320,4 +329,4 @@ def _string_edit(chunk: bytes, at: Member, was: str, out: str) -> Edit:
     """`out` in place of the string `was`; where it only adds to the end, the bytes before stay as they are."""
     if out.startswith(was):
         return Edit(at.end - 1, at.end - 1, escaped(out[len(was) :]).encode())
-    return Edit(at.start, at.end, b'"' + escaped(out).encode() + b'"')
+    return Edit(at.start, at.end, quoted(out))

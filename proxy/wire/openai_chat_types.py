@@ -54,7 +54,9 @@ class Function(msgspec.Struct):
     input: Any = None
 
     def text(self) -> str:
-        """The raw arguments; some servers send an object where the API says string."""
+        """The raw arguments; some servers send an object where the API says string. Raises FormatError for two."""
+        if self.arguments is not None and self.input is not None:
+            raise FormatError("a tool call says its arguments twice")
         value = self.arguments if self.arguments is not None else self.input
         if value is None:
             return ""

@@ -95,10 +95,12 @@ class StreamedItem:
             self.arguments.told_again(self.call.arguments)
         self.arguments.close()
 
-    def meet(self, raw: Item, call: ToolCall | None) -> None:
+    def meet(self, raw: Item, call: ToolCall | None, *, is_done: bool) -> None:
         """The item comes again. Raises FormatError if it is another call than it was."""
         if (call and call.name) != (self.call and self.call.name):
             raise FormatError("a tool call changed its name while it was streamed")
+        if call is not None and (self.is_done or not is_done) and call != self.call:
+            raise FormatError("a tool call began twice, or ended twice")
         self.raw, self.call = raw, call
 
     def text(self, kind: TextKind, part: object, said: Event, lookup: Lookup | None) -> StreamedText:

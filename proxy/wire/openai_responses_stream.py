@@ -24,7 +24,7 @@ from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
 from proxy.wire.openai_responses_reply import item_edits, response_edits, span_edits
 from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, items_of, reply_of
 from proxy.wire.openai_responses_views import turn_call
-from proxy.wire.spans import Edit, apply_edits, escaped, read_value, span_at
+from proxy.wire.spans import Edit, apply_edits, quoted, read_value, span_at
 from proxy.wire.sse import Framer, name_and_data, with_data
 from proxy.wire.verdicts import Verdicts
 from trajectory.conversation import Reply, ToolCall
@@ -125,6 +125,9 @@ class ResponsesStream:
         read_value(data)  # a key that stands twice could hide a call from us, or from the client
         if name not in ("", "message", said.type) and said.type is not None:
             raise FormatError("an event goes by two names")  # clients read the one or the other
+        if said.type is None:
+            said.type = name or None
+        _check_single(said)
         is_error = said.type == "error" or (said.type is None and said.error is not None)
         self.failed = self.failed or is_error or said.type == "response.failed"
         if isinstance(said.response, dict):
@@ -172,7 +175,7 @@ class ResponsesStream:
         if known is None:
             known = self._begin(key, raw, call, is_done=is_done)
         else:
-            known.meet(raw, call)
+            known.meet(raw, call, is_done=is_done)
         if is_done:
             before = self._flush(known)
             known.end()
@@ -310,6 +313,13 @@ class ResponsesStream:
         return counted
 
 
+def _check_single(said: Event) -> None:
+    """Raises FormatError for an event that is several at once: clients go by its type, which says but one."""
+    fields = isinstance(said.response, dict) + isinstance(said.item, dict) + (text_kind(said.type)[0] is not None)
+    if fields > 1:
+        raise FormatError("an event of the stream is several at once")
+
+
 def _key(said: Event, raw: Item | None) -> object:
     """What an item goes by: its place in the output; its id, with servers that do not number."""
     if isinstance(said.output_index, int):
@@ -320,4 +330,4 @@ def _key(said: Event, raw: Item | None) -> object:
 
 def _string(data: bytes, field: str, text: str) -> list[Edit]:
     at = span_at(data, [field])
-    return [] if at is None else [Edit(at.start, at.end, b'"' + escaped(text).encode() + b'"')]
+    return [] if at is None else [Edit(at.start, at.end, quoted(text))]

@@ -8,7 +8,7 @@ import msgspec
 
 from proxy.wire.format import TurnCall
 from proxy.wire.layout import decoded
-from proxy.wire.spans import Edit, escaped, read_json
+from proxy.wire.spans import Edit, read_json
 from trajectory.errors import FormatError
 
 _GAP = "\n\n"
@@ -87,7 +87,3 @@ def insertions(spans: list[tuple[int, int]], end: int, values: Mapping[int, Sequ
         else:
             edits.append(Edit(end - 1, end - 1, text))
     return edits
-
-
-def quoted(text: str) -> bytes:
-    return b'"' + escaped(text).encode() + b'"'

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from policies.redaction.restore import json_escape
 from proxy.wire.strings import collected
 from trajectory.errors import FormatError
 
@@ -329,4 +330,9 @@ def json_text(value: object) -> str:
 
 def escaped(text: str) -> str:
     """`text` as it stands between the quotes of a JSON string."""
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    return json_escape(text, levels=1)
+
+
+def quoted(text: str) -> bytes:
+    """`text` as a JSON string."""
+    return b'"' + escaped(text).encode() + b'"'

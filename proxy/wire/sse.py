@@ -14,6 +14,8 @@ _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE = re.compile(rb"\r\n|\n|\r")
 _NAMED = re.compile(rb"event: ([a-z_.]+)(\r?\n)data: ([^\r\n]*)\2\2")
 _BOM = b"\xef\xbb\xbf"
+_CUT = re.compile(rb"(?:\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*data:")
+"""What readers that end a line as Python's `str.splitlines` does take for a data line."""
 _FIELD = re.compile(rb"(?:event|id|retry|data)(?::|\Z)")
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 
@@ -77,6 +79,7 @@ def data_of(frame: bytes) -> bytes:
     FormatError for lines that are neither a field nor a comment, and for whatever else a careless reader could take
     for a data line: to that reader it would be one, and nobody would have judged it.
     """
+    _check_cuts(frame)
     if frame.startswith(b"data: ") and frame.endswith(b"\n") and frame.count(b"\n") == 2:
         # one line and a blank one, whose ends are of one kind
         returns = frame.count(b"\r")
@@ -96,10 +99,16 @@ def data_of(frame: bytes) -> bytes:
     return b"\n".join(found)
 
 
+def _check_cuts(frame: bytes) -> None:
+    if not frame.isascii() and _CUT.search(frame) is not None:
+        raise FormatError("a line of the event stream holds what some readers take for another line")
+
+
 def name_and_data(frame: bytes) -> tuple[str, bytes]:
     """The event's name (empty if it has none; of several the last, as the standard has it) and its `data_of`."""
     common = _NAMED.fullmatch(frame)
     if common is not None:
+        _check_cuts(frame)
         return common[1].decode(), common[3]
     name = b""
     for raw in _LINE.split(frame.removeprefix(_BOM)):
