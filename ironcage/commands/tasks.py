@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ironcage.commands.auditing import audit
 from ironcage.conditions import conditions_of
 from ironcage.output import Json, print_json, print_table
 from ironcage.reach import build_store
@@ -175,3 +176,6 @@ def lint(
         typer.echo(f"{len(chosen)} tasks, {len(found)} findings", err=True)
     if found:
         raise typer.Exit(1)
+
+
+app.command()(audit)
