@@ -1,13 +1,13 @@
 """Six ways for an agent to go wrong, told apart in one report. Offline, about a minute.
 
-    python examples/six_agents/run_six.py [FOLDER]
+    python examples/six_agents/run_six.py [FOLDER] [TASK ...]
 
 The agent is one program; the model decides what it does. Under a limit of 100 MB `hoarding` needs about 130 MB and
 `leaking` takes more and more; `stuttering` gets its answer at the fifth try; `shopping` installs five packages that it
 does not need; `quitting` stops early; `guessing` does everything and is wrong. The production runs are of `frugal`.
 A sweep then gives more memory to what ran out of it: more helps one of the two.
 
-Writes FOLDER/report.html and FOLDER/sweep.html (six-agents-out if no folder is given).
+Writes FOLDER/report.html and FOLDER/sweep.html (six-agents-out if no folder is given), for all tasks or those named.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> int:
         config = configured(folder, int(models.stdout.readline()))
         try:
             with serving(config):
-                record_production(config, work)
+                record_production(config, work, sys.argv[2:] or list(TASKS))
             compare(config, folder)
         finally:
             assert models.stdin is not None
@@ -118,8 +118,8 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-def record_production(config: Path, work: Path) -> None:
-    for task in TASKS:
+def record_production(config: Path, work: Path, tasks: list[str]) -> None:
+    for task in tasks:
         agent = [sys.executable, str(HERE / "agent.py"), "--task", task]
         ironcage(config, "run", "--session", f"production-{task}", "--task", task, "--", *agent, cwd=work)
     check = shlex.join([sys.executable, str(HERE / "check.py")])
