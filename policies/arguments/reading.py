@@ -51,7 +51,7 @@ def read_arguments(text: str, *, may_be_query: bool = False) -> dict[str, Any]:
 
 
 def folded(key: str) -> str:
-    """What keys have in common that a careless reader takes for one."""
+    """What keys, or names of tools, have in common that a careless reader takes for one."""
     return unicodedata.normalize("NFKC", key.translate(_MISREAD)).casefold().strip()
 
 

@@ -23,9 +23,11 @@ _MAX_NUMBER = 40  # characters
 class ToolArguments:
     """Refuses a call of a tool that `settings` names unless each argument named there meets its conditions.
 
-    A name that ends in `*` stands for all tools that begin so; of several that match, all must be met. Doubt
-    refuses: arguments that cannot be read in one way only, a value of another kind, an argument that is not there.
-    What a refusal says quotes the conditions, never a value.
+    A name that ends in `*` stands for all tools that begin so; of several that match, all must be met. A tool whose
+    name differs only in case, in its Unicode form or in white space is judged like the one that is named: there are
+    agents that take it for that one, to mend what a model has misspelled. Doubt refuses: arguments that cannot be
+    read in one way only, a value of another kind, an argument that is not there. What a refusal says quotes the
+    conditions, never a value.
     """
 
     name: ClassVar[str] = "tool_arguments"
@@ -34,7 +36,7 @@ class ToolArguments:
 
     def __init__(self, settings: ArgumentSettings) -> None:
         self._entries = tuple(
-            (entry, {argument: _Argument(argument, asked) for argument, asked in arguments.items()})
+            (folded(entry.removesuffix("*")), entry.endswith("*"), [_Argument(*one) for one in arguments.items()])
             for entry, arguments in settings.items()
         )
 
@@ -52,11 +54,12 @@ class ToolArguments:
         return ALLOW
 
     def _concerning(self, names: tuple[str, ...]) -> list[_Argument]:
+        spelled = [folded(name) for name in names]
         return [
             argument
-            for entry, arguments in self._entries
-            if any(name.startswith(entry[:-1]) if entry.endswith("*") else name == entry for name in names)
-            for argument in arguments.values()
+            for entry, is_prefix, arguments in self._entries
+            if any(name.startswith(entry) if is_prefix else name == entry for name in spelled)
+            for argument in arguments
         ]
 
     def _judged(self, tool: str, text: str, concerning: list[_Argument], *, may_be_query: bool = False) -> Verdict:

@@ -355,3 +355,12 @@ def test_no_path_that_passes_leads_out_of_its_folder(path: str) -> None:
     if called("file_read", {"path": path}) is ALLOW:
         names = [name for name in path.split("/") if name not in ("", ".")]
         assert ".." not in names and names[:1] in (["workspace"], ["data"])
+
+
+@pytest.mark.parametrize("name", ["Shell_Exec", "SHELL_EXEC", " shell_exec\n", "shell_exec\u200b", "\uff53hell_exec"])
+def test_a_name_that_an_agent_may_take_for_the_tool_is_judged_like_it(name: str) -> None:
+    """Some agents look a name up in lower case, or trim it, where they know no tool of that very name."""
+    refused(name, {"command": "rm -rf /"})
+    assert called(name, {"command": "ls"}) == ALLOW
+    refused("FILE_read", {"path": "/etc/passwd"})
+    assert ENGINE.judge(CallProposed("t", name)) == AWAIT_ARGUMENTS
