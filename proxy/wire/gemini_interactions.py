@@ -110,7 +110,7 @@ class GeminiInteractions:
         client = apply_edits(body, edits) if edits else body
         shown = read.client_reply() if edits else None
         turn = tuple(read.turn) if read.refused else ()
-        refused, failed = tuple(read.refused), read.finish == "error"
+        refused, failed = tuple(read.refused), read.finish in ("error", "cancelled")
         return ReplyRead(read.reply(), client, texts, shown, refused, read.restored, turn, failed)
 
     def stream(self, judge: ReplyJudge) -> InteractionStream:

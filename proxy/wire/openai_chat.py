@@ -116,7 +116,7 @@ class OpenAIChat:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"the reply is not a chat completion: {e}") from None
         # what is judged must be what the client parses: no key twice
-        read = ReplyRead(_reply(completion), body, read_json(body)[1], failed=completion.error is not None)
+        read = ReplyRead(_reply(completion), body, read_json(body)[1], failed=completion.has_failed())
         refused = {
             (c, i): verdict
             for c, choice in enumerate(completion.choices)
@@ -228,7 +228,7 @@ def _reply(completion: Completion) -> Reply:
     return Reply(
         text="\n".join(texts),
         calls=tuple(calls),
-        finish=finish_with(finish, has_calls=bool(calls), failed=completion.error is not None),
+        finish=finish_with(finish, has_calls=bool(calls), failed=completion.has_failed()),
         usage=usage_of(completion.usage),
         model=completion.model if isinstance(completion.model, str) else None,
     )

@@ -17,7 +17,7 @@ from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_chat_choice import Change, Delta, StreamedChoice
-from proxy.wire.openai_chat_types import Chunk, finish_of, finish_with, usage_of
+from proxy.wire.openai_chat_types import Chunk, finish_of, finish_with, tells_of_error, usage_of
 from proxy.wire.spans import apply_edits, read_value
 from proxy.wire.sse import Framer, data_of, event, with_data
 from trajectory.conversation import Finish, Reply, Usage
@@ -102,6 +102,8 @@ class ChatStream:
         for place, choice in enumerate(chunk.choices):
             if choice.finish_reason is not None:
                 self._finish = finish_of(choice.finish_reason)
+            if tells_of_error(choice):
+                self.failed = True
             change = self._choice(choice.index or 0).take(data, place, choice)
             if change is not None:
                 changes.append((choice.index or 0, change))

@@ -107,6 +107,7 @@ class Turn(msgspec.Struct):
 class Choice(msgspec.Struct):
     message: Turn = msgspec.field(default_factory=Turn)
     finish_reason: Any = None
+    error: Any = None
 
 
 class Completion(msgspec.Struct):
@@ -115,12 +116,21 @@ class Completion(msgspec.Struct):
     usage: Any = None
     error: Any = None
 
+    def has_failed(self) -> bool:
+        return self.error is not None or any(tells_of_error(choice) for choice in self.choices)
+
+
+def tells_of_error(choice: Choice | ChunkChoice) -> bool:
+    """A provider broke off in the middle; OpenRouter says so in the choice alone."""
+    return choice.error is not None or choice.finish_reason == "error"
+
 
 class ChunkChoice(msgspec.Struct):
     index: int | None = 0
     delta: Turn | None = None
     message: Turn | None = None
     finish_reason: Any = None
+    error: Any = None
 
 
 class Chunk(msgspec.Struct):

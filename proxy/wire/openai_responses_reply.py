@@ -16,7 +16,7 @@ from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.format import Lookup, ReplyJudge, ReplyRead
 from proxy.wire.openai_responses_events import notice
-from proxy.wire.openai_responses_types import Item, call_of, computer_name, items_of, reply_of
+from proxy.wire.openai_responses_types import Item, call_of, computer_name, has_failed, items_of, reply_of
 from proxy.wire.openai_responses_views import turn_call
 from proxy.wire.spans import Edit, apply_edits, elements, members, read_json, span_at
 from trajectory.conversation import ToolCall
@@ -61,7 +61,7 @@ def read_whole(body: bytes, judge: ReplyJudge) -> ReplyRead:
     edits = response_edits(body, (), response, judged, lookup)
     refused = tuple(verdict for _, verdict in told if verdict is not None)
     read = ReplyRead(reply_of(response), body, texts, refused=refused, restored=count)
-    read.failed = response.get("status") == "failed"
+    read.failed = has_failed(response)
     if refused:
         calls = (item for item in items_of(response) if call_of(item) is not None)
         read.turn = tuple(turn_call(call, item, verdict) for (call, verdict), item in zip(told, calls, strict=True))

@@ -22,7 +22,7 @@ from proxy.wire.format import Lookup, ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_responses_events import empty_response, failure, message_id, notice, own_event, text_part
 from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
 from proxy.wire.openai_responses_reply import item_edits, response_edits, span_edits
-from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, items_of, reply_of
+from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, has_failed, items_of, reply_of
 from proxy.wire.openai_responses_views import turn_call
 from proxy.wire.spans import Edit, apply_edits, quoted, read_value, span_at
 from proxy.wire.sse import Framer, name_and_data, with_data
@@ -31,7 +31,7 @@ from trajectory.conversation import Reply, ToolCall
 from trajectory.errors import FormatError
 
 _event = msgspec.json.Decoder(Event)
-_TERMINAL = frozenset({"response.completed", "response.failed", "response.incomplete"})
+_TERMINAL = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
 _MAX_ITEMS = 4096
 
 
@@ -102,10 +102,11 @@ class ResponsesStream:
 
     def _reply(self, items: list[Item]) -> Reply:
         response = {**self._response, "output": items}
-        if not self.ended:
-            response["status"] = "in_progress"  # whatever it said of itself: its end has not come
-        if self.failed:
-            response["status"] = "failed"
+        if not has_failed(response):
+            if self.failed:
+                response["status"] = "failed"
+            elif not self.ended:
+                response["status"] = "in_progress"  # whatever it said of itself: its end has not come
         return reply_of(response)
 
     # --- events ---
@@ -142,6 +143,7 @@ class ResponsesStream:
     def _lifecycle(self, frame: bytes, data: bytes, said: Event, response: dict[str, Any]) -> bytes:
         before = b""
         self._response = response
+        self.failed = self.failed or has_failed(response)
         self._computer = computer_name(response.get("tools"))
         if said.type in _TERMINAL:
             before = self._flushed()

@@ -139,6 +139,11 @@ def _words(items: list[Item], kind: str, key: str) -> list[str]:
     ]
 
 
+def has_failed(response: Mapping[str, Any]) -> bool:
+    """It has ended, and is not what was asked for: the provider failed, or somebody cancelled it."""
+    return response.get("status") in ("failed", "cancelled")
+
+
 def _finish(response: Mapping[str, Any], *, has_calls: bool, declined: bool) -> Finish | None:
     """There is no stop reason on this wire: a call is asked for where call items are present."""
     status = response.get("status")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from proxy.wire.choose import wire_at
+from proxy.wire.openai_responses_stream import ResponsesStream
+from tests.support.chat_stream import DONE, chunk, read
 from tests.support.driving import Driven, asking, hall
 from tests.support.judging import Judge
 from tests.support.spoken import FORMATS
@@ -15,6 +17,10 @@ from tests.support.spoken import FORMATS
 ERROR = {"code": 503, "message": "no room", "status": "UNAVAILABLE"}
 FAILED: dict[str, tuple[str, Any]] = {
     "openai.chat": ("/v1/chat/completions", {"error": ERROR}),
+    "openai.chat choice": (
+        "/v1/chat/completions",
+        {"choices": [{"message": {"content": "hal"}, "finish_reason": "length", "error": ERROR}]},
+    ),
     "openai.responses": ("/v1/responses", {"id": "r", "status": "failed", "output": [], "error": ERROR}),
     "anthropic.messages": ("/v1/messages", {"type": "error", "error": {"type": "overloaded_error"}}),
     "gemini.generate": ("/v1/models/g:generateContent", {"error": ERROR}),
@@ -29,6 +35,37 @@ def test_a_whole_reply_that_tells_of_an_error_has_failed(name: str) -> None:
     path, body = FAILED[name]
     read = wire_at(name.partition(" ")[0], path).read_reply(json.dumps(body).encode(), Judge())
     assert (read.failed, read.reply.finish) == (True, "error")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("openai.responses", "/v1/responses"), ("gemini.interactions", "/v1/interactions")]
+)
+def test_what_somebody_cancelled_is_no_complete_reply(name: str, path: str) -> None:
+    body = json.dumps({"id": "r", "status": "cancelled", "output": [], "steps": []}).encode()
+    read = wire_at(name, path).read_reply(body, Judge())
+    assert (read.failed, read.reply.finish) == (True, "cancelled")
+
+
+@pytest.mark.parametrize("event", ["response.cancelled", "response.completed"])
+def test_a_stream_that_was_cancelled_is_no_complete_reply(event: str) -> None:
+    reader = ResponsesStream(Judge())
+    said = {"type": event, "response": {"id": "r", "status": "cancelled", "output": []}}
+    step = reader.feed(b"data: " + json.dumps(said).encode() + b"\n\n")
+    assert step.last and (reader.failed, reader.reply().finish) == (True, "cancelled")
+
+
+@pytest.mark.parametrize(
+    "choice", [{"finish_reason": "length", "error": ERROR}, {"finish_reason": None, "error": ERROR},
+               {"finish_reason": "error"}],
+)  # fmt: skip
+def test_an_error_in_a_choice_of_a_stream_is_a_failure(choice: dict[str, Any]) -> None:
+    stream = chunk({"content": "hal"}) + _chunk_of(choice) + DONE
+    out, reply, _, reader = read(stream)
+    assert (out, reader.failed, reply.finish) == (stream, True, "error")
+
+
+def _chunk_of(choice: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps({"id": "c", "choices": [{"index": 0, "delta": {}, **choice}]}).encode() + b"\n\n"
 
 
 @pytest.mark.parametrize("spoken", [one for one in FORMATS if one.name != "mcp"], ids=repr)
