@@ -23,6 +23,8 @@ _MAX_CODINGS = 3
 _NAME_LENGTH = len("content-encoding")
 _WINDOW_BYTES = 64 * 1024 * 1024
 """Largest history that zstd may refer to; RFC 9659 lets senders use 8 MB."""
+_MOST_FOLD = 100
+"""How many bytes of a stream one of its coded bytes may stand for in the long run; event streams reach some 20."""
 _PIECE = 64 * 1024
 _ZSTD_PIECE = 256
 """A block of 4 bytes may stand for 128 KB: this bounds what one call can give."""
@@ -78,26 +80,32 @@ def decoded(body: bytes, codings: tuple[str, ...], max_bytes: int) -> bytes:
 
 
 class Decoder:
-    """One body. `max_bytes` bounds what each call of `feed` may give."""
+    """One body. `max_bytes` bounds what each call of `feed` may give, and what all of them may give beyond what so
+    many coded bytes plausibly hold: a stream is recorded, so it must not grow without end from next to nothing.
+    """
 
     def __init__(self, codings: tuple[str, ...], max_bytes: int) -> None:
         self._steps = [_STEPS[coding]() for coding in reversed(codings)]
         self._max_bytes = max_bytes
-        self._has_begun = False
+        self._taken = 0
+        self._given = 0
 
     def feed(self, part: bytes) -> bytes:
         """All that the bytes so far determine and no earlier call gave. Raises FormatError, TooLargeError."""
-        self._has_begun = self._has_begun or bool(part)
+        self._taken += len(part)
         for step in self._steps:
             try:
                 part = step.feed(part, self._max_bytes)
             except (zlib.error, brotli.error, zstandard.ZstdError):
                 raise FormatError("it is not compressed as its content-encoding says") from None
+        self._given += len(part)
+        if self._given > self._max_bytes + _MOST_FOLD * self._taken:
+            raise TooLargeError(f"it decodes to more than {_MOST_FOLD} times its own size")
         return part
 
     def end(self) -> None:
         """The body ends here. Raises FormatError if it should not."""
-        if self._has_begun and not all(step.is_finished for step in self._steps):
+        if self._taken and not all(step.is_finished for step in self._steps):
             raise FormatError("it is compressed, and ends too early")
 
 

@@ -97,8 +97,15 @@ class Pace:
 def most_usd(attempt: Attempt, candidate: Candidate, host: str, at_s: float) -> float | None:
     """What mirroring this can cost at most: no token is shorter than a byte. None for a model without a price."""
     size = sum(len(span.data) for span in attempt.request)
-    declared = candidate.parameters.get("max_tokens", attempt.extra.get("max_tokens", ASSUMED_OUTPUT_TOKENS))
-    return cost_usd(Usage(input_tokens=size, output_tokens=int(declared)), candidate.model, host, at_s)
+    declared = candidate.parameters.get("max_tokens", attempt.extra.get("max_tokens"))
+    return cost_usd(Usage(input_tokens=size, output_tokens=_limit(declared)), candidate.model, host, at_s)
+
+
+def _limit(declared: object) -> int:
+    """A request's limit of tokens; clients write -1, for one, where they want none."""
+    digits = str(declared)
+    is_limit = digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits) > 0
+    return int(digits) if is_limit else ASSUMED_OUTPUT_TOKENS
 
 
 def has_price(candidate: Candidate, host: str, at_s: float) -> bool:

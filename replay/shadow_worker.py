@@ -172,6 +172,9 @@ class Shadow:
             except IroncageError as error:
                 self._counts["failed"] += 1
                 log.warning("a mirrored operation came to nothing: %s", error)
+            except Exception:  # what one odd request does must not end the worker for all others
+                self._counts["failed"] += 1
+                log.exception("a mirrored operation came to nothing")
             finally:
                 self._queue.task_done()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -102,6 +103,21 @@ def test_a_bomb_is_refused_before_it_is_held(how: str) -> None:
     finally:
         tracemalloc.stop()
     assert len(decoded(make(bytes(1_000_000)), (coding,), 1_000_000)) == 1_000_000
+
+
+@made_by
+def test_a_bomb_that_comes_in_parts_is_refused_as_well(how: str) -> None:
+    """No part of it is large: the record of the stream would be."""
+    coding, make = MAKERS[how]
+    bomb, size = make(bytes(50_000_000)), 1_000_000
+    decoder = Decoder((coding,), size)
+    with pytest.raises(TooLargeError):
+        given = sum(len(decoder.feed(bomb[at : at + 2])) for at in range(0, len(bomb), 2))
+        raise AssertionError(given)
+    honest = Decoder((coding,), size)
+    body = bytes(random.Random(1).choices(b"etaoin shrdlu", k=3_000_000))
+    coded = make(body)
+    assert b"".join(honest.feed(coded[at : at + 4096]) for at in range(0, len(coded), 4096)) == body
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])

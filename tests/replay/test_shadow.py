@@ -91,3 +91,11 @@ def test_the_most_that_a_request_can_cost_is_never_less_than_what_it_did() -> No
     unknown = priced.model_copy(update={"model": "nobody-sells-this"})
     assert not has_price(unknown, "127.0.0.1", 1.8e9)
     assert has_price(priced, "127.0.0.1", 1.8e9)
+
+
+@pytest.mark.parametrize("odd", ["-1", "0", "True", "1" * 5000, "\u0663", "many"])
+def test_a_limit_that_is_none_limits_no_cost(odd: str) -> None:
+    """It comes from a client, and servers take more than the reference says."""
+    priced = Candidate(name="a", upstream="openai", model="gpt-4o-mini")
+    most = most_usd(LIVE, priced, "api.openai.com", 1.8e9)
+    assert most_usd(changed(LIVE, extra={"max_tokens": odd}), priced, "api.openai.com", 1.8e9) == most
