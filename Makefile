@@ -7,7 +7,7 @@ help:
 	@echo "make demo    install everything, then the main job, offline: agent, record, bake-off, report"
 	@echo "make test    install everything, then all tests"
 	@echo "make check   lint, format, types, one-way imports, documents"
-	@echo "make bench   measure the proxy beside a direct connection and a bare one; writes bench/out/*.json"
+	@echo "make bench   measure the proxy beside a bare one, the replay engine and shadowing; writes bench/out/*.json"
 	@echo "make docs    write docs/reference from the code"
 	@echo "make setup   install only: .venv, with .venv/bin/ironcage in it"
 	@echo "make lock    pin the dependencies anew (needs uv)"
@@ -30,6 +30,8 @@ check: setup
 
 bench: setup
 	.venv/bin/python bench/run.py $(ARGS)
+	.venv/bin/python bench/engine.py
+	.venv/bin/python bench/shadow.py
 
 docs: setup
 	.venv/bin/python scripts/docs.py
