@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -172,7 +171,7 @@ class HttpOperation:
         """The body where there is one, else the query: both are what the agent chose."""
         if self._body:
             return self._body[:most].decode("utf-8", "replace")
-        return urlsplit(self.route.path).query
+        return self.route.path.partition("?")[2]  # up to its end: a # in it means something to some servers
 
     def _unread(self) -> str:
         """Why the tool may get something else than what its arguments are judged by."""

@@ -25,8 +25,9 @@ from trajectory.ids import checked_name
 
 # Segments that a server may resolve away, plain or encoded: what is judged must be where the request arrives.
 _DOTS = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|%3b|$)|\\|%5c|%00|#|[^!-~]", re.IGNORECASE)
-
-
+# Other spellings of a path that servers read as one: needless escapes, parameters of a segment, empty segments. A
+# tool goes by its path, so it has but one.
+_SPELLED = re.compile(r"%(?:2[de]|3[0-9b]|[46][1-9a-f]|[57][0-9a]|5f|7e)|;|//", re.IGNORECASE)
 # At the end a verb of Google's: nothing behind it, so that no other spelling of a model call passes.
 _PLAIN = re.compile(r"[\w.~/-]+(?::\w+)?", re.ASCII)
 _MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
@@ -133,6 +134,8 @@ class Router:
             # which messages are calls of a tool their bodies say
             return Route("web", "mcp", name, upstream.host, method, asked), _origin(upstream)
         if upstream.kind == "tool":
+            if _SPELLED.search(rest):
+                return _refused("the path of a tool is spelled in a way that hides which one it is", rest)
             tool = _tool_name(name, upstream, method, rest)
             route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
         elif (wire := wire_of(method, rest)) is not None:

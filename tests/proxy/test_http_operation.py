@@ -37,6 +37,13 @@ def test_a_call_without_a_body_has_its_query_for_arguments() -> None:
     assert (made.attempt.tool.arguments, made.attempt.tool.is_error, made.attempt.end) == ("id=7", True, "failed")
 
 
+def test_arguments_reach_to_the_end_of_the_path() -> None:
+    """Some servers cut a fragment off, some take it for a part of the query."""
+    made = called(path="/orders/find?id=7#&id=8", method="GET")
+    made.reply(b"{}")
+    assert made.attempt.tool is not None and made.attempt.tool.arguments == "id=7#&id=8"
+
+
 def test_the_same_call_in_another_spelling_is_a_retry_and_another_path_is_not() -> None:
     house = hall()
     digests = []
