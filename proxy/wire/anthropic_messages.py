@@ -13,6 +13,7 @@ from proxy.wire.anthropic_messages_stream import MessagesStream
 from proxy.wire.anthropic_messages_tools import drop, offered
 from proxy.wire.anthropic_messages_types import Block, joined
 from proxy.wire.anthropic_messages_views import put_back
+from proxy.wire.case import check_case
 from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.sse import event
@@ -33,6 +34,8 @@ _ERRORS = {
 }
 _ID = "msg_ironcage"
 _COUNT = "/messages/count_tokens"
+# Compatible servers in Go take keys in any case.
+_JUDGED = frozenset({"model", "messages", "stream", "tools", "tool_choice", "mcp_servers", "thread"})
 
 
 class _Message(msgspec.Struct):
@@ -50,6 +53,7 @@ class AnthropicMessages:
     refusal_status = 403
 
     def read_request(self, layout: Layout, path: str) -> Asked:
+        check_case(layout.fields, _JUDGED, "the request")
         if not layout.is_listed:
             raise FormatError("'messages' must be an array")
         model = layout.value("model")

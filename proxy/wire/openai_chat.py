@@ -1,7 +1,7 @@
 """OpenAI chat completions, request and whole reply (platform.openai.com API reference, November 2026).
 
-Compatible servers differ in small ways (no index, arguments as an object, legacy function_call): what is not
-understood passes untouched, what could be a tool call is judged.
+Compatible servers differ in small ways (no index, arguments as an object, legacy function_call, keys in any case):
+what is not understood passes untouched, what could be a tool call is judged.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 
 from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
+from proxy.wire.case import check_case
 from proxy.wire.format import Asked, HeldTurn, Lookup, Rendered, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.layout import Layout, Section, decoded, read_layout
 from proxy.wire.openai_chat_stream import ChatStream
@@ -36,6 +37,7 @@ from trajectory.errors import FormatError
 
 _completion = msgspec.json.Decoder(Completion)
 _TOOL_KEYS = ("tools", "functions")
+_JUDGED = frozenset({"model", "messages", "stream", *_TOOL_KEYS, "tool_choice", "function_call"})
 _NEEDS_TOOLS = {"tools": ("tool_choice", "parallel_tool_calls"), "functions": ("function_call",)}
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -53,6 +55,7 @@ class OpenAIChat:
     refusal_status = 400
 
     def read_request(self, layout: Layout, path: str) -> Asked:
+        check_case(layout.fields, _JUDGED, "the request")
         if not layout.is_listed:
             raise FormatError("'messages' must be an array")
         model = layout.value("model")

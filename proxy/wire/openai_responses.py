@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 
+from proxy.wire.case import check_case
 from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.openai_error import rendered_error
@@ -25,6 +26,10 @@ from trajectory.errors import FormatError
 # Ids of state that the server keeps: masked, they would name nothing.
 _STORED = re.compile(rb'"(?:conv|resp)_\w{1,100}"')
 _COUNT = "/responses/input_tokens"
+# Compatible servers in Go take keys in any case.
+_JUDGED = frozenset(
+    {"model", "input", "stream", "tools", "tool_choice", "prompt", "background", "conversation", "previous_response_id"}
+)
 # How a candidate's parameters are called here, where other formats of the same vendor call them otherwise.
 _PARAMETERS = {"max_tokens": "max_output_tokens", "max_completion_tokens": "max_output_tokens"}
 
@@ -35,6 +40,7 @@ class OpenAIResponses:
     refusal_status = 400
 
     def read_request(self, layout: Layout, path: str) -> Asked:
+        check_case(layout.fields, _JUDGED, "the request")
         counts = path.partition("?")[0].endswith(_COUNT)
         model = layout.value("model")
         if not isinstance(model, str) and not (counts and model is None):

@@ -67,3 +67,14 @@ def test_an_event_with_two_readings_ends_the_stream(spoken: Spoken) -> None:
                 reader.feed(spoken.framing.with_payload(frame, spoiled_payload))
                 reader.feed(b"".join(spoken.frames[place + 1 :]))  # an array goes on after its object
                 raise AssertionError((frame, spoiled_payload))
+
+
+@pytest.mark.parametrize(
+    "spoken", [one for one in FORMATS if one.name.startswith(("openai.", "anthropic.", "ollama."))], ids=repr
+)
+def test_a_request_with_a_judged_key_in_other_case_is_refused(spoken: Spoken) -> None:
+    """Servers written in Go take keys in any case: some that speak the APIs of others are."""
+    for key in (b"TOOLS", b"Model"):
+        body = b'{"' + key + b'":[],' + spoken.request[1:]
+        with pytest.raises(FormatError, match="lower case"):
+            spoken.wire.read_request(read_layout(body, spoken.wire.list_key), spoken.path)
