@@ -56,6 +56,14 @@ class Snapshot(Protocol):
     async def start(self, seed: int) -> World: ...
 
 
+class ToolError(Exception):
+    """The tool says that it could not do this. The text of the exception is the result that the model reads."""
+
+
+class UnknownToolError(Exception):
+    """There is no such tool here; the text names those that there are. The next world is asked."""
+
+
 def answered(
     tool: str,
     arguments: str,

@@ -3,6 +3,7 @@
 tape                          the results recorded in the task's own source
 tape?pool=recorded            and in all other recordings of the same task
 tape?reads=a,b&writes=c&pure=d   kinds of tools, where their names do not tell (for all worlds of the bake-off)
+mcp:COMMAND, mcp+http:COMMAND, http:COMMAND   a real tool, started for each run (replay/world/fresh.py)
 tables:FILE                   a simulator over JSON tables, declared in FILE (replay/world/table_file.py)
 MODULE:CLASS?option=value     a simulator in Python, with its options (replay/world/simulator.py)
 """
@@ -17,6 +18,7 @@ from typing import cast, get_args
 from replay.task import Task
 from replay.world.chain import Chain
 from replay.world.contract import Snapshot
+from replay.world.fresh import FRESH, fresh_snapshot
 from replay.world.kinds import ToolKinds
 from replay.world.recordings import Pool, task_tape
 from replay.world.simulator import SimulatorSnapshot, load_simulator
@@ -31,10 +33,14 @@ _KINDS: dict[str, ToolKind] = {"reads": "read", "writes": "write", "pure": "pure
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """`name` is tape, tables:FILE or MODULE:CLASS."""
+    """`name` is tape, tables:FILE, MODULE:CLASS, or WAY:COMMAND, which has no options."""
 
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.name.startswith(FRESH)
 
 
 def read_worlds(texts: Sequence[str]) -> tuple[Declaration, ...]:
@@ -59,7 +65,9 @@ def open_worlds(
     declared = read_worlds(texts)
     kinds = _kinds(declared)
     looped = tuple(tasks)
-    simulators = {one.name: replace(_simulator(one), kinds=kinds) for one in declared if looped and one.name != "tape"}
+    fresh = {one.name: fresh_snapshot(one.name, kinds) for one in declared if one.is_fresh}
+    others = [one for one in declared if looped and one.name != "tape" and not one.is_fresh]
+    simulators = {one.name: replace(_simulator(one), kinds=kinds) for one in others}
 
     def snapshot(task: Task) -> Snapshot:
         tape = task_tape(store, task, pool=_pool(declared), before_s=before_s, kinds=kinds)
@@ -67,6 +75,8 @@ def open_worlds(
         for one in declared:
             if one.name == "tape":
                 links.append(tape)
+            elif one.is_fresh:
+                links.append(fresh[one.name])
             else:
                 loaded = simulators[one.name]
                 begin = replace(loaded.start_from, task=task.id, recordings=tape.recordings)
@@ -108,6 +118,9 @@ def _kinds(declared: Sequence[Declaration]) -> ToolKinds:
 
 
 def _read(text: str) -> Declaration:
+    if text.startswith(FRESH):
+        fresh_snapshot(text, ToolKinds())
+        return Declaration(text)
     name, _, query = text.partition("?")
     options: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
@@ -128,4 +141,4 @@ def _check(text: str, name: str, options: Mapping[str, str]) -> None:
         raise OperatorError(f"world {text!r}: unknown pool", hint=f"it is {' or '.join(get_args(Pool))}")
     module, colon, rest = name.partition(":")
     if name != "tape" and not (module and colon and rest):
-        raise OperatorError(f"{text!r} is no world", hint="it is tape, tables:FILE or MODULE:CLASS")
+        raise OperatorError(f"{text!r} is no world", hint="it is tape, tables:FILE, MODULE:CLASS or mcp:COMMAND")

@@ -21,18 +21,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
-from replay.world.contract import Answer, answered, missing
+from replay.world.asked import AskedWorld
+from replay.world.contract import ToolError, UnknownToolError
 from replay.world.kinds import ToolKinds
 from replay.world.tape import Recording
 from trajectory.errors import OperatorError
 
-
-class ToolError(Exception):
-    """The tool says that it could not do this. The text of the exception is the result that the model reads."""
-
-
-class UnknownToolError(Exception):
-    """The simulator has no such tool; the text names those that it has. The next world is asked."""
+__all__ = [
+    "SimulatedWorld",
+    "Simulator",
+    "SimulatorClass",
+    "SimulatorSnapshot",
+    "Start",
+    "ToolError",
+    "UnknownToolError",
+    "content_digest",
+    "file_digest",
+    "load_simulator",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,46 +87,21 @@ class SimulatorSnapshot:
         return SimulatedWorld(simulator, self.kinds)
 
 
-class SimulatedWorld:
-    """Calls that other worlds answered are no part of the simulated state: answers after a write among them say so."""
-
+class SimulatedWorld(AskedWorld):
     def __init__(self, simulator: Simulator, kinds: ToolKinds) -> None:
-        self._simulator, self._kinds = simulator, kinds
-        self._unseen: list[str] = []
+        super().__init__(_InPython(simulator), "simulated", kinds, "the simulator")
 
-    async def answer(self, tool: str, arguments: str) -> Answer:
-        try:
-            given = json.loads(arguments) if arguments.strip() else {}
-        except (ValueError, RecursionError) as error:
-            return self._answer(tool, arguments, _error(f"the arguments are no JSON: {error}"), is_error=True)
-        if not isinstance(given, dict):
-            return self._answer(tool, arguments, _error("the arguments are no JSON object"), is_error=True)
-        try:
-            result = self._simulator.call(tool, given)
-        except ToolError as error:
-            return self._answer(tool, arguments, str(error), is_error=True)
-        except UnknownToolError as error:
-            return missing(tool, arguments, f"the simulator has no tool {tool}: {error}")
-        return self._answer(tool, arguments, result if isinstance(result, str) else _json(result), is_error=False)
 
-    def witness(self, tool: str, arguments: str) -> None:
-        if self._kinds.of(tool) == "write":
-            self._unseen.append(tool)
+class _InPython:
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> str:
+        result = self._simulator.call(tool, arguments)
+        return result if isinstance(result, str) else _json(result)
 
     async def close(self) -> tuple[str, ...]:
         return ()
-
-    def _answer(self, tool: str, arguments: str, text: str, *, is_error: bool) -> Answer:
-        note = ""
-        if self._unseen:
-            names = ", ".join(sorted(set(self._unseen)))
-            note = f"state may have moved: writes answered outside the simulator: {len(self._unseen)} ({names})"
-        stale = bool(self._unseen)
-        return answered(tool, arguments, text, "simulated", is_error=is_error, note=note, may_be_stale=stale)
-
-
-def _error(what: str) -> str:
-    return json.dumps({"error": what})
 
 
 def _json(value: object) -> str:
@@ -145,7 +126,7 @@ def load_simulator(name: str, options: Mapping[str, str]) -> SimulatorSnapshot:
         reason = f"{type(error).__name__}: {error}"
         raise OperatorError(f"simulator {name} cannot load its data: {reason}", hint="check its options") from error
     content = hashlib.blake2b(name.encode(), digest_size=16)
-    for part in (*_sources(made), *(f"{key}={_option_digest(options[key])}" for key in sorted(options))):
+    for part in (*_sources(made), *(f"{key}={content_digest(options[key])}" for key in sorted(options))):
         content.update(part.encode() + b"\0")
     return SimulatorSnapshot(cast("SimulatorClass", made), Start(0, options=options, data=data), content.hexdigest())
 
@@ -199,8 +180,10 @@ def _is_below(module: str, root: Path) -> bool:
     return file is not None and Path(file).resolve().is_relative_to(root)
 
 
-def _option_digest(value: str) -> str:
-    """Of the content where the option names a file or folder: where it stands is not part of what a run depends on."""
+def content_digest(value: str) -> str:
+    """Of an option's text; of the content where it names a file or folder: where that stands is not what a run depends
+    on.
+    """
     path = Path(value)
     if path.is_file():
         return file_digest(path)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shlex
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from replay.world.chain import Chain
-from replay.world.contract import Answer, Snapshot
+from replay.world.contract import Answer, Snapshot, World
+from replay.world.fresh import fresh_snapshot
+from replay.world.kinds import ToolKinds
 from replay.world.simulator import load_simulator
 from replay.world.table_file import load_table_file
 from replay.world.tape import Recording, Tape
+from tests.support import fresh_shop
+from tests.support.processes import PYTHON
 
 ORDERS = {"7": {"id": "7", "status": "open", "items": ["pen"]}, "8": {"id": "8", "status": "paid", "items": []}}
 FILE = {
@@ -62,12 +68,25 @@ def in_python(path: Path) -> Snapshot:
     return load_simulator("tests.support.shop_world:Shop", {"data": str(folder(path))})
 
 
+def fresh(way: str, name: str) -> Callable[[Path], Snapshot]:
+    """A real tool, in a process of its own."""
+
+    def made(path: Path) -> Snapshot:
+        program = (*PYTHON[:-1], fresh_shop.__file__, name, str(folder(path) / "orders.json"))
+        return fresh_snapshot(f"{way}:{shlex.join(program)}", ToolKinds())
+
+    return made
+
+
 WORLDS: dict[str, Callable[[Path], Snapshot]] = {
     "tape": lambda _: TAPE,
     "tables": declared,
     "python": in_python,
     "chain": lambda path: Chain((declared(path), TAPE)),
     "chain of one": lambda _: Chain((TAPE,)),
+    "fresh mcp": fresh("mcp", "pipes"),
+    "fresh mcp over http": fresh("mcp+http", "mcp"),
+    "fresh http": fresh("http", "http"),
 }
 
 
@@ -76,12 +95,18 @@ def snapshot(request: pytest.FixtureRequest, tmp_path: Path) -> Snapshot:
     return WORLDS[request.param](tmp_path)
 
 
-async def asked(snapshot: Snapshot, seed: int = 0) -> list[Answer]:
+@asynccontextmanager
+async def begun(snapshot: Snapshot, seed: int = 0) -> AsyncIterator[World]:
     world = await snapshot.start(seed)
     try:
-        return [await world.answer(tool, arguments) for tool, arguments in CALLS]
+        yield world
     finally:
         await world.close()
+
+
+async def asked(snapshot: Snapshot, seed: int = 0) -> list[Answer]:
+    async with begun(snapshot, seed) as world:
+        return [await world.answer(tool, arguments) for tool, arguments in CALLS]
 
 
 async def test_each_answer_names_its_call_and_how_it_came_about(snapshot: Snapshot) -> None:
@@ -99,17 +124,17 @@ async def test_same_snapshot_and_seed_give_the_same_answers_and_no_run_reaches_a
 
 
 async def test_two_runs_side_by_side_do_not_see_each_other(snapshot: Snapshot) -> None:
-    one, other = await snapshot.start(1), await snapshot.start(1)
-    untouched = await other.answer("get_order", '{"id": "7"}')
-    again = await snapshot.start(1)
-    await one.answer("cancel_order", '{"id": "7"}')
-    assert (await again.answer("get_order", '{"id": "7"}')).text == untouched.text
+    async with begun(snapshot, 1) as one, begun(snapshot, 1) as other:
+        untouched = await other.answer("get_order", '{"id": "7"}')
+        async with begun(snapshot, 1) as again:
+            await one.answer("cancel_order", '{"id": "7"}')
+            assert (await again.answer("get_order", '{"id": "7"}')).text == untouched.text
     assert json.loads(untouched.text)["status"] == "open"
 
 
 async def test_call_that_nobody_knows_is_missing_and_its_text_names_no_recording(snapshot: Snapshot) -> None:
-    world = await snapshot.start(0)
-    answer = await world.answer("unknown_tool", '{"id": "7"}')
+    async with begun(snapshot) as world:
+        answer = await world.answer("unknown_tool", '{"id": "7"}')
     assert (answer.is_missing, answer.is_error) == (True, True)
     assert "no result of unknown_tool is available" in json.loads(answer.text)["error"]
     assert "get_order" not in answer.text
@@ -117,12 +142,12 @@ async def test_call_that_nobody_knows_is_missing_and_its_text_names_no_recording
 
 
 async def test_read_after_a_write_that_the_world_did_not_see_says_so(snapshot: Snapshot) -> None:
-    world = await snapshot.start(0)
-    assert not (await world.answer("get_order", '{"id": "7"}')).served.may_be_stale
-    world.witness("get_order", '{"id": "8"}')
-    assert not (await world.answer("get_order", '{"id": "7"}')).served.may_be_stale, "a read moves nothing"
-    world.witness("delete_order", '{"id": "7"}')
-    answer = await world.answer("get_order", '{"id": "7"}')
+    async with begun(snapshot) as world:
+        assert not (await world.answer("get_order", '{"id": "7"}')).served.may_be_stale
+        world.witness("get_order", '{"id": "8"}')
+        assert not (await world.answer("get_order", '{"id": "7"}')).served.may_be_stale, "a read moves nothing"
+        world.witness("delete_order", '{"id": "7"}')
+        answer = await world.answer("get_order", '{"id": "7"}')
     assert answer.served.may_be_stale
     assert "delete_order" in answer.served.note
 
