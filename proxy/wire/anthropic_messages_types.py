@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.counts import count
 from trajectory.conversation import Finish, Opaque, Part, Reply, Text, ToolCall, ToolResult, Usage
 from trajectory.errors import FormatError
 
@@ -33,21 +34,17 @@ def usage_of(raw: Any) -> Usage | None:
     """Anthropic's `input_tokens` leave cached tokens out; the neutral ones include them."""
     if not isinstance(raw, dict):
         return None
-    fresh = _count(raw.get("input_tokens"))
-    read = _count(raw.get("cache_read_input_tokens"))
-    written = _count(raw.get("cache_creation_input_tokens"))
+    fresh = count(raw.get("input_tokens"))
+    read = count(raw.get("cache_read_input_tokens"))
+    written = count(raw.get("cache_creation_input_tokens"))
     details = raw.get("output_tokens_details")
     return Usage(
         input_tokens=fresh + (read or 0) + (written or 0) if fresh is not None else None,
-        output_tokens=_count(raw.get("output_tokens")),
+        output_tokens=count(raw.get("output_tokens")),
         cache_read_tokens=read,
-        reasoning_tokens=_count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
+        reasoning_tokens=count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
         cache_write_tokens=written,
     )
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def is_call(kind: object) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from policies.redaction.restore import Restorer
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.counts import count
 from proxy.wire.eventstream import Frame, FrameReader, encoded
 from proxy.wire.format import RefusedReplyError, ReplyJudge, ReplyRead, StreamStep, TurnCalls
 from proxy.wire.spans import Texts, json_text, read_json
@@ -193,10 +194,10 @@ def usage_of(raw: object) -> Usage | None:
     """Bedrock counts cached tokens beside the input's."""
     if not isinstance(raw, dict):
         return None
-    read, written = _count(raw.get("cacheReadInputTokens")), _count(raw.get("cacheWriteInputTokens"))
-    fresh = _count(raw.get("inputTokens"))
+    read, written = count(raw.get("cacheReadInputTokens")), count(raw.get("cacheWriteInputTokens"))
+    fresh = count(raw.get("inputTokens"))
     total = None if fresh is None else fresh + (read or 0) + (written or 0)
-    return Usage(total, _count(raw.get("outputTokens")), cache_read_tokens=read, cache_write_tokens=written)
+    return Usage(total, count(raw.get("outputTokens")), cache_read_tokens=read, cache_write_tokens=written)
 
 
 def _call(block: object) -> list[ToolCall]:
@@ -219,7 +220,3 @@ def _object(value: object) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from proxy.wire.gemini_types import count, list_of, total
+from proxy.wire.counts import count
+from proxy.wire.gemini_types import list_of, total
 from proxy.wire.spelling import Fields, fields_of
 from trajectory.conversation import (
     Finish,

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.counts import count
 from proxy.wire.spelling import Fields, camel, fields_of
 from trajectory.conversation import (
     Finish,
@@ -76,10 +77,6 @@ def total(*counts: object) -> int | None:
     """The sum of what is known; None if nothing is."""
     known = [n for c in counts if (n := count(c)) is not None]
     return sum(known) if known else None
-
-
-def count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def list_of(value: object, what: str) -> list[Any]:

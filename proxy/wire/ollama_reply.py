@@ -17,6 +17,7 @@ import msgspec
 from policies.redaction.restore import Restorer, json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.case import check_case, check_cases
+from proxy.wire.counts import count
 from proxy.wire.format import ReplyJudge, TurnCall, TurnCalls
 from proxy.wire.spans import Edit, Texts, apply_edits, elements, quoted, read_json, removal, span_at
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
@@ -102,7 +103,7 @@ class OllamaReader:
         if value.get("done") is True:
             self.ended = True
             self._finish = _FINISH.get(str(value.get("done_reason")), "tool_call" if self._calls else "end")
-            self._usage = Usage(_count(value.get("prompt_eval_count")), _count(value.get("eval_count")))
+            self._usage = Usage(count(value.get("prompt_eval_count")), count(value.get("eval_count")))
 
     def _said(self, piece: str, notice: str, *, is_last: bool) -> str:
         self._text.append(piece)
@@ -215,7 +216,3 @@ def _text_edit(raw: bytes, place: _Place, key: str, text: str) -> Edit:
     start = _bounds(raw, place)[0] if place else raw.index(b"{")
     rest = raw[start + 1 :].lstrip()
     return Edit(start + 1, start + 1, b'"' + key.encode() + b'":' + written + (b"" if rest[:1] == b"}" else b","))
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.counts import count
 from trajectory.conversation import Finish, ToolCall, Usage
 from trajectory.errors import FormatError
 
@@ -37,15 +38,11 @@ def usage_of(raw: Any) -> Usage | None:
     prompt = raw.get("prompt_tokens_details")
     completion = raw.get("completion_tokens_details")
     return Usage(
-        input_tokens=_count(raw.get("prompt_tokens")),
-        output_tokens=_count(raw.get("completion_tokens")),
-        cache_read_tokens=_count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
-        reasoning_tokens=_count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
+        input_tokens=count(raw.get("prompt_tokens")),
+        output_tokens=count(raw.get("completion_tokens")),
+        cache_read_tokens=count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+        reasoning_tokens=count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
     )
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 class Function(msgspec.Struct):
@@ -77,6 +74,10 @@ class Call(msgspec.Struct):
         return self.function or self.custom or Function()
 
 
+def text_of(parts: list[Any]) -> str:
+    return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+
+
 class Turn(msgspec.Struct):
     """A whole message, or the delta of one."""
 
@@ -89,7 +90,7 @@ class Turn(msgspec.Struct):
         if isinstance(self.content, str):
             return self.content or (self.refusal if isinstance(self.refusal, str) else "")
         if isinstance(self.content, list):
-            return "".join(str(p.get("text", "")) for p in self.content if isinstance(p, dict))
+            return text_of(self.content)
         return self.refusal if isinstance(self.refusal, str) else ""
 
     def all_calls(self) -> list[ToolCall]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.counts import count
 from proxy.wire.spans import json_text
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
 
@@ -166,16 +167,12 @@ def usage_of(response: Mapping[str, Any]) -> Usage | None:
     """Of a response; of a token count, which is a number beside no output."""
     raw = response.get("usage")
     if not isinstance(raw, dict):
-        counted = _count(response.get("input_tokens"))
+        counted = count(response.get("input_tokens"))
         return None if counted is None else Usage(input_tokens=counted)
     given, made = raw.get("input_tokens_details"), raw.get("output_tokens_details")
     return Usage(
-        input_tokens=_count(raw.get("input_tokens")),
-        output_tokens=_count(raw.get("output_tokens")),
-        cache_read_tokens=_count(given.get("cached_tokens")) if isinstance(given, dict) else None,
-        reasoning_tokens=_count(made.get("reasoning_tokens")) if isinstance(made, dict) else None,
+        input_tokens=count(raw.get("input_tokens")),
+        output_tokens=count(raw.get("output_tokens")),
+        cache_read_tokens=count(given.get("cached_tokens")) if isinstance(given, dict) else None,
+        reasoning_tokens=count(made.get("reasoning_tokens")) if isinstance(made, dict) else None,
     )
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

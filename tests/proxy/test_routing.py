@@ -189,8 +189,9 @@ def test_what_is_no_destination_is_the_clients_error(url: str) -> None:
     [
         ("/stored/v1/responses/resp_1", True), ("/stored/v1/responses/resp_1/input_items?limit=1", True),
         ("/stored/v1/responses/", False), ("/stored/v1/responses", False), ("/stored/v1/responses/a%2F..%2Fb", False),
-        ("/stored/v1/responses/a:cancel", True), ("/stored/v1/responses/a:b/", False), ("/stored/v1/responses/a:", False),
-        ("/stored/v1/responses/%72", False), ("/stored/v1/responsesx", False), ("/stored/v1/files/f1", False),
+        ("/stored/v1/responses/a:cancel", True), ("/stored/v1/responses/a:b/", False),
+        ("/stored/v1/responses/a:", False), ("/stored/v1/responses/%72", False),
+        ("/stored/v1/responsesx", False), ("/stored/v1/files/f1", False),
     ],
 )  # fmt: skip
 def test_an_allowed_path_may_stand_for_all_plain_paths_below_it(path: str, is_served: bool) -> None:
