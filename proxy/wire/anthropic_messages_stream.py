@@ -18,9 +18,10 @@ from policies.verdict import Refuse
 from proxy.wire.anthropic_messages_block import StreamedBlock
 from proxy.wire.anthropic_messages_reply import citation_edits, restored
 from proxy.wire.anthropic_messages_types import AnyEvent, Event, finish_of, reply_of, text_block, usage_of
-from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
+from proxy.wire.format import ReplyJudge, TurnCalls
+from proxy.wire.frame_stream import FrameStream
 from proxy.wire.spans import Edit, apply_edits, quoted, read_value, span_at
-from proxy.wire.sse import Framer, event, name_and_data, with_data
+from proxy.wire.sse import event, name_and_data, with_data
 from trajectory.conversation import Finish, Part, Reply
 from trajectory.errors import FormatError
 
@@ -35,10 +36,10 @@ _KNOWN = frozenset(
 )  # fmt: skip
 
 
-class MessagesStream:
+class MessagesStream(FrameStream):
     def __init__(self, judge: ReplyJudge) -> None:
+        super().__init__()
         self._judge = judge
-        self._framer = Framer()
         self._open: dict[int, StreamedBlock] = {}
         self._blocks: list[StreamedBlock] = []
         self._is_shifted = False
@@ -49,30 +50,9 @@ class MessagesStream:
         self._model: object = None
         self._id: object = None
         self.edited = False
-        self.ended = False
         self.refused: list[Refuse] = []
         self.restored = 0
         self.failed = False
-
-    def feed(self, part: bytes) -> StreamStep:
-        frames = self._framer.feed(part)
-        if len(frames) == 1 and not self.ended:  # the common case, without a list
-            out = self._frame(frames[0])
-            return StreamStep(last=out) if self.ended else StreamStep(send=out)
-        send: list[bytes] = []
-        last: list[bytes] = []
-        for frame in frames:
-            out = self._frame(frame)
-            (last if self.ended else send).append(out)
-        return StreamStep(b"".join(send), b"".join(last))
-
-    def end(self) -> StreamStep:
-        rest = self._framer.rest()
-        # an event without its blank line: judged like any other, as lenient clients read it
-        out = self._frame(rest) if rest.strip() else rest
-        held = self._flushed()
-        gap = b"\n\n" if out.strip() and held else b""
-        return StreamStep(last=out + gap + held)
 
     def reply(self) -> Reply:
         """As the upstream gave it, refused calls included."""

@@ -19,13 +19,14 @@ import msgspec
 from policies.redaction.restore import Restorer, json_escape
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
-from proxy.wire.format import ReplyJudge, StreamStep, TurnCall, TurnCalls
+from proxy.wire.format import ReplyJudge, TurnCall, TurnCalls
+from proxy.wire.frame_stream import FrameStream
 from proxy.wire.gemini_interactions_reply import Interaction, named
 from proxy.wire.gemini_interactions_types import CALL
 from proxy.wire.put_back import with_arguments
 from proxy.wire.spans import Edit, Member, apply_edits, members, quoted, read_value, span_at
 from proxy.wire.spelling import Fields, fields_of
-from proxy.wire.sse import Framer, event, name_and_data, with_data
+from proxy.wire.sse import event, name_and_data, with_data
 from trajectory.conversation import Reply, ToolCall
 from trajectory.errors import FormatError
 
@@ -57,36 +58,18 @@ class _Step:
         return self.arguments.text if self.kind == CALL else "".join(self.said)
 
 
-class InteractionStream:
+class InteractionStream(FrameStream):
     def __init__(self, judge: ReplyJudge) -> None:
+        super().__init__()
         self._interaction = Interaction(judge)
-        self._framer = Framer()
         self._steps: dict[int, _Step] = {}
         self._held = b""
         self._holds = False
         self._calls = 0
         self.edited = False
-        self.ended = False
         self.failed = False
         self.restored = 0
         self.refused: list[Refuse] = self._interaction.refused
-
-    def feed(self, part: bytes) -> StreamStep:
-        send: list[bytes] = []
-        last: list[bytes] = []
-        for frame in self._framer.feed(part):
-            out = self._frame(frame)
-            (last if self.ended else send).append(out)
-        return StreamStep(b"".join(send), b"".join(last))
-
-    def end(self) -> StreamStep:
-        rest = self._framer.rest()
-        # an event without its blank line: judged like any other, as lenient clients read it
-        out = self._frame(rest) if rest.strip() else rest
-        held, self._held = self._held, b""
-        left = self._flushed()
-        gap = b"\n\n" if left and out.strip() else b""
-        return StreamStep(last=out + gap + left + held)
 
     def reply(self) -> Reply:
         return self._with_steps(self._interaction.reply(), is_shown=False)
@@ -119,7 +102,7 @@ class InteractionStream:
             return frame
         if data.strip() == b"[DONE]":
             self.ended = True
-            return self._flushed() + self._released() + frame
+            return self._flushed() + frame
         value = read_value(data)
         told = fields_of(value, "an event")
         kind = told.setdefault("eventtype", name)
@@ -253,6 +236,9 @@ class InteractionStream:
         return _delta(index, {"type": step.piece, _PIECES[step.piece]: held})
 
     def _flushed(self) -> bytes:
+        return self._all_stopped() + self._released()
+
+    def _all_stopped(self) -> bytes:
         return b"".join(self._stopped(index) for index in list(self._steps))
 
     def _lifecycle(self, data: bytes, told: Fields) -> tuple[bytes, list[Edit], bytes]:
@@ -260,7 +246,7 @@ class InteractionStream:
         at = span_at(data, (told.key("interaction"),)) if raw is not None else None
         if at is None:
             return b"", [], b""
-        before = self._flushed() if told["eventtype"] == "interaction.completed" else b""
+        before = self._all_stopped() if told["eventtype"] == "interaction.completed" else b""
         return before, self._interaction.take(data, (at.start, at.end), raw, is_known=bool(self._steps)), b""
 
     def _released(self) -> bytes:

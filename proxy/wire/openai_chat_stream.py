@@ -15,51 +15,32 @@ import msgspec
 
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
-from proxy.wire.format import ReplyJudge, StreamStep, TurnCalls
-from proxy.wire.openai_chat_choice import Change, Delta, StreamedChoice
+from proxy.wire.format import ReplyJudge, TurnCalls
+from proxy.wire.frame_stream import FrameStream
+from proxy.wire.openai_chat_choice import StreamedChoice
+from proxy.wire.openai_chat_edits import Change, Delta
 from proxy.wire.openai_chat_types import Chunk, finish_of, finish_with, tells_of_error, usage_of
 from proxy.wire.spans import apply_edits, read_value
-from proxy.wire.sse import Framer, data_of, event, with_data
+from proxy.wire.sse import data_of, event, with_data
 from trajectory.conversation import Finish, Reply, Usage
 from trajectory.errors import FormatError
 
 _chunk = msgspec.json.Decoder(Chunk)
 
 
-class ChatStream:
+class ChatStream(FrameStream):
     def __init__(self, judge: ReplyJudge) -> None:
+        super().__init__()
         self._judge = judge
-        self._framer = Framer()
         self._choices: dict[int, StreamedChoice] = {}
         self._finish: Finish | None = None
         self._usage: Usage | None = None
         self._model: str | None = None
         self._latest = b"{}"
         self.edited = False
-        self.ended = False
         self.refused: list[Refuse] = []
         self.restored = 0
         self.failed = False
-
-    def feed(self, part: bytes) -> StreamStep:
-        frames = self._framer.feed(part)
-        if len(frames) == 1 and not self.ended:  # the common case, without a list
-            out = self._frame(frames[0])
-            return StreamStep(last=out) if self.ended else StreamStep(send=out)
-        send: list[bytes] = []
-        last: list[bytes] = []
-        for frame in frames:
-            out = self._frame(frame)
-            (last if self.ended else send).append(out)
-        return StreamStep(b"".join(send), b"".join(last))
-
-    def end(self) -> StreamStep:
-        rest = self._framer.rest()
-        # an event without its blank line: judged like any other, as lenient clients read it
-        out = self._frame(rest) if rest.strip() else rest
-        held = self._flushed()
-        gap = b"\n\n" if out.strip() and held else b""
-        return StreamStep(last=out + gap + held)
 
     def reply(self) -> Reply:
         """As the upstream gave it, refused calls included."""
@@ -121,7 +102,7 @@ class ChatStream:
         state = self._choices.get(index)
         if state is None:
             lookup = self._looked_up if self._judge.lookup is not None else None
-            state = self._choices[index] = StreamedChoice(self._judged, lookup)
+            state = self._choices[index] = StreamedChoice(self._judged, self._judge.passes, lookup)
         return state
 
     def _changed(self, frame: bytes, data: bytes, chunk: Chunk, changes: list[tuple[int, Change]]) -> bytes:
