@@ -10,6 +10,7 @@ from pathlib import Path
 from ironcage.assembly import Doors
 from ironcage.conditions import conditions_of
 from ironcage.reach import agent_environment, ca_folder
+from proxy.arrivals import Headers
 from proxy.masking import mask_plain
 from proxy.operation import Swap
 from proxy.prompting import PromptSwap
@@ -35,6 +36,11 @@ class BakeoffHouse:
     @property
     def data_url(self) -> str:
         return self._doors.data_url
+
+    @property
+    def access(self) -> Headers:
+        token = self._doors.loaded.settings.access_token
+        return (("x-ironcage-token", token),) if token else ()
 
     @property
     def proxy_url(self) -> str | None:
@@ -113,11 +119,9 @@ class BakeoffHouse:
     async def ask(self, session: str, upstream: str, path: str, body: bytes) -> tuple[int, bytes]:
         configured = self._doors.hall.router.upstream(upstream)
         url = f"{self.data_url}/s/{session}/{upstream}{path.removeprefix(configured.path)}"
-        headers = [("Content-Type", "application/json")]
-        if self._doors.loaded.settings.access_token:
-            headers.append(("x-ironcage-token", self._doors.loaded.settings.access_token))
+        headers = (("Content-Type", "application/json"), *self.access)
         reply = await self._doors.client.ask(
-            "POST", url, tuple(headers), body, patience=Patience(idle_s=configured.idle_timeout_s + 30)
+            "POST", url, headers, body, patience=Patience(idle_s=configured.idle_timeout_s + 30)
         )
         try:
             return reply.status, b"".join([part async for part in reply.parts()])

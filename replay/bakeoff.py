@@ -210,7 +210,7 @@ async def begin(
     before = next((one for one in await asyncio.to_thread(store.bakeoffs) if one.id == plan.id), None)
     created_at = clock.now_s() if before is None else before.created_at
     looped = [task for task in plan.tasks if mode_of(task, plan.mode) == "closed_loop"]
-    worlds = await asyncio.to_thread(open_worlds, plan.world, store, looped, before_s=created_at)
+    worlds = await asyncio.to_thread(open_worlds, plan.world, store, looped, before_s=created_at, house=house)
     if plan.from_step is not None:
         worlds = await asyncio.to_thread(fork_worlds, store, looped, worlds, plan.from_step)
     parts = plan_parts(plan, house, worlds)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from proxy.arrivals import Headers
 from proxy.prompting import PromptSwap
 from proxy.street import Street
 from trajectory.runs import Candidate, KillCause, Limits
@@ -22,6 +23,10 @@ class House(Protocol):
     @property
     def data_url(self) -> str:
         """Where the base-URL door listens: http://127.0.0.1:PORT."""
+
+    @property
+    def access(self) -> Headers:
+        """What a request at that door carries to be let in; empty where nothing is asked."""
 
     @property
     def proxy_url(self) -> str | None:

@@ -131,6 +131,12 @@ def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> l
     gone = row.fidelity.get("missing", 0)
     served = sum(row.fidelity.values())
     add("tool_results_missing", gone, f"{gone} of {count(served, 'tool result')} missing from the tape.")
+    written = row.fidelity.get("written", 0)
+    add(
+        "tool_results_written",
+        written,
+        f"{written} of {count(served, 'tool result')} made up by a model: its success says nothing sure of production.",
+    )
     over = [r for r in rows if r.passed and r.limit_hit]
     add(
         "passed_over_limit",

@@ -18,6 +18,7 @@ from typing import Literal
 from trajectory.runs import Certificate, CheckResult, Frozen, Run
 
 Label = Literal["passed", "failed", "unknown"]
+_NOT_FAITHFUL = frozenset({"missing", "written"})
 
 
 class Outcome(Frozen):
@@ -56,13 +57,16 @@ def _fidelity_shortfall(run: Run) -> str:
     """Empty where no minimum was asked for, no tool result was served, or enough of them were faithful."""
     if run.min_fidelity is None or not run.served:
         return ""
-    faithful = sum(served.fidelity != "missing" and not served.may_be_stale for served in run.served)
+    faithful = sum(served.fidelity not in _NOT_FAITHFUL and not served.may_be_stale for served in run.served)
     if faithful / len(run.served) >= run.min_fidelity:
         return ""
     missing = sum(served.fidelity == "missing" for served in run.served)
+    written = sum(served.fidelity == "written" for served in run.served)
+    stale = len(run.served) - faithful - missing - written
+    made_up = f", {written} written by a model" if written else ""
     return (
         f"{faithful} of {len(run.served)} tool results are faithful, {100 * run.min_fidelity:g} % are asked for "
-        f"({missing} missing, {len(run.served) - faithful - missing} possibly stale)"
+        f"({missing} missing, {stale} possibly stale{made_up})"
     )
 
 

@@ -159,6 +159,7 @@ class Caution(Frozen):
         "infra_excluded",
         "memory_unknown",
         "tool_results_missing",
+        "tool_results_written",
         "passed_over_limit",
         "trajectory_missing",
     ]

@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Fidelity = Literal["exact", "canonical", "pooled", "simulated", "live", "missing"]
+Fidelity = Literal["exact", "canonical", "pooled", "simulated", "live", "written", "missing"]
+"""written: a model made it up, which counts as no other class and as faithful to nothing."""
 KillCause = Literal[
     "memory",
     "cpu_time",

@@ -19,6 +19,7 @@ from ironcage.bakeoff_workers import trials_opener
 from ironcage.candidates import read_candidate
 from ironcage.choosing import choose_tasks
 from ironcage.commands.choices import (
+    AllowLive,
     Parallel,
     Seed,
     Splits,
@@ -45,6 +46,7 @@ from replay.cage.process import PortableCage
 from replay.executors.contract import Executor
 from replay.executors.local import LocalExecutor
 from replay.executors.ray import RayExecutor
+from replay.world.declared import with_permission
 from scoring.report.files import render_json
 from scoring.report.markdown import render_markdown
 from scoring.report.page import render_html
@@ -114,13 +116,14 @@ def run(
         typer.Option(help="A running Ray cluster, auto or host:port; one is started here on loopback if not given."),
     ] = None,
     world: Worlds = None,
+    allow_live: AllowLive = None,
     min_fidelity: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=1,
             help="Report, but do not rank, runs with a smaller share of tool results that are neither missing nor "
-            "possibly stale.",
+            "possibly stale nor written by a model.",
         ),
     ] = None,
     stop_margin: Annotated[
@@ -157,7 +160,7 @@ def run(
         workspace=workspace_named(workspace),
         reset=tuple(reset or ()),
         snapshot=loaded.path(loaded.settings.state_dir).resolve() / "snapshots" / name,
-        world=tuple(world or ("tape",)),
+        world=with_permission(world or ("tape",), allow_live or ()),
         min_fidelity=min_fidelity,
         mode=cast("Mode | None", mode),
         from_step=from_step,

@@ -23,9 +23,14 @@ Parallel = Annotated[
 Worlds = Annotated[
     list[str] | None,
     typer.Option(
-        help="What answers tool calls where the engine drives: tape, MODULE:CLASS or tables:FILE, with "
-        "?option=value&…; may be repeated, the first that has an answer gives it. The tape if not given."
+        help="What answers tool calls where the engine drives: tape, tables:FILE, MODULE:CLASS, mcp:COMMAND, "
+        "mcp+http:COMMAND, http:COMMAND, live or written, with ?option=value&…; may be repeated, the first that has an "
+        "answer gives it. The tape if not given."
     ),
+]
+AllowLive = Annotated[
+    list[str] | None,
+    typer.Option(help="Tool that the live world may call for real, or a pattern such as get_*; may be repeated."),
 ]
 HtmlReport = Annotated[Path | None, typer.Option(help="Write the report here, as .html.")]
 

@@ -15,6 +15,7 @@ from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.candidates import read_candidate
 from ironcage.choosing import choose_tasks
 from ironcage.commands.choices import (
+    AllowLive,
     HtmlReport,
     Parallel,
     Seed,
@@ -34,6 +35,7 @@ from replay.bakeoff import Plan, run_bakeoff
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
 from replay.variants import VariantPlan, variant_plans
+from replay.world.declared import with_permission
 from scoring.report.variants import VariantsReport, render_variants, variant_tables
 from trajectory.clock import SYSTEM_CLOCK, system_entropy
 from trajectory.errors import OperatorError
@@ -72,6 +74,7 @@ def variants(
     workspace: WorkspaceName = "shared",
     parallel: Parallel = None,
     world: Worlds = None,
+    allow_live: AllowLive = None,
     report: HtmlReport = None,
     as_json: Json = False,
 ) -> None:
@@ -94,7 +97,7 @@ def variants(
         weights=loaded.constraints.scoring.model_dump(),
         reference=None,
         workspace=workspace_named(workspace),
-        world=tuple(world or ("tape",)),
+        world=with_permission(world or ("tape",), allow_live or ()),
         mode=mode,
     )
     read = uvloop.run(_vary(loaded, plan.id, variant_plans(plan, asked), parallel))

@@ -5,6 +5,9 @@ tape?pool=recorded            and in all other recordings of the same task
 tape?reads=a,b&writes=c&pure=d   kinds of tools, where their names do not tell (for all worlds of the bake-off)
 mcp:COMMAND, mcp+http:COMMAND, http:COMMAND   a real tool, started for each run (replay/world/fresh.py)
 tables:FILE                   a simulator over JSON tables, declared in FILE (replay/world/table_file.py)
+live?upstream=NAME&allow=A,B  the real tool behind an upstream, and of it only what is allowed (replay/world/live.py);
+                              &as=http where it is no MCP server but has a path for each tool
+written?upstream=NAME&model=M what a model makes up, a fidelity of its own (replay/world/written.py)
 MODULE:CLASS?option=value     a simulator in Python, with its options (replay/world/simulator.py)
 """
 
@@ -15,20 +18,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast, get_args
 
+from replay.house import House
 from replay.task import Task
 from replay.world.chain import Chain
 from replay.world.contract import Snapshot
 from replay.world.fresh import FRESH, fresh_snapshot
 from replay.world.kinds import ToolKinds
+from replay.world.live import PROTOCOLS, LiveSnapshot
 from replay.world.recordings import Pool, task_tape
 from replay.world.simulator import SimulatorSnapshot, load_simulator
 from replay.world.table_file import load_table_file, table_file_kinds
+from replay.world.tape import Tape
+from replay.world.written import WrittenSnapshot
 from trajectory.errors import OperatorError
 from trajectory.runs import ToolKind
 from trajectory.store import Store
 
 _TABLES = "tables:"
 _KINDS: dict[str, ToolKind] = {"reads": "read", "writes": "write", "pure": "pure"}
+_OPTIONS: dict[str, frozenset[str]] = {
+    "tape": frozenset({"pool", *_KINDS}),
+    "live": frozenset({"upstream", "as", "allow"}),
+    "written": frozenset({"upstream", "model"}),
+}
+_NEEDED: dict[str, tuple[str, ...]] = {"live": ("upstream", "allow"), "written": ("upstream", "model")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +69,15 @@ def read_worlds(texts: Sequence[str]) -> tuple[Declaration, ...]:
 
 
 def open_worlds(
-    texts: Sequence[str], store: Store, tasks: Iterable[Task], *, before_s: float | None = None
+    texts: Sequence[str],
+    store: Store,
+    tasks: Iterable[Task],
+    *,
+    before_s: float | None = None,
+    house: House | None = None,
 ) -> dict[str, Snapshot]:
-    """The snapshot of each task. Data files are read once for all tasks; see `task_tape` for `before_s`.
+    """The snapshot of each task. Data files are read once for all tasks; see `task_tape` for `before_s`. What is live
+    or written is asked through the `house`.
 
     OperatorError if a declaration cannot be carried out, StoreError if a recording is not there.
     """
@@ -66,24 +85,40 @@ def open_worlds(
     kinds = _kinds(declared)
     looped = tuple(tasks)
     fresh = {one.name: fresh_snapshot(one.name, kinds) for one in declared if one.is_fresh}
-    others = [one for one in declared if looped and one.name != "tape" and not one.is_fresh]
+    others = [one for one in declared if looped and one.name not in _OPTIONS and not one.is_fresh]
     simulators = {one.name: replace(_simulator(one), kinds=kinds) for one in others}
+
+    def link(one: Declaration, task: Task, tape: Tape) -> Snapshot:
+        if one.name == "tape":
+            return tape
+        if one.is_fresh:
+            return fresh[one.name]
+        if one.name in simulators:
+            loaded = simulators[one.name]
+            return replace(loaded, start_from=replace(loaded.start_from, task=task.id, recordings=tape.recordings))
+        if house is None:
+            raise OperatorError(f"world {one.name!r} needs a running gateway", hint="a bake-off has one")
+        if one.name == "live":
+            allowed = tuple(one.options["allow"].split(","))
+            return LiveSnapshot(house, one.options["upstream"], one.options.get("as", "mcp"), allowed, task.id, kinds)
+        return WrittenSnapshot(house, one.options["upstream"], one.options["model"], task, tape)
 
     def snapshot(task: Task) -> Snapshot:
         tape = task_tape(store, task, pool=_pool(declared), before_s=before_s, kinds=kinds)
-        links: list[Snapshot] = []
-        for one in declared:
-            if one.name == "tape":
-                links.append(tape)
-            elif one.is_fresh:
-                links.append(fresh[one.name])
-            else:
-                loaded = simulators[one.name]
-                begin = replace(loaded.start_from, task=task.id, recordings=tape.recordings)
-                links.append(replace(loaded, start_from=begin))
-        return Chain(tuple(links))
+        return Chain(tuple(link(one, task, tape) for one in declared))
 
     return {task.id: snapshot(task) for task in looped}
+
+
+def with_permission(texts: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    """The worlds, the live one with the patterns of tools that may be called. OperatorError where there is no live one
+    to permit, or a permission is missing (as `read_worlds` says).
+    """
+    live = [text for text in texts if text.partition("?")[0] == "live"]
+    if allowed and not live:
+        raise OperatorError("--allow-live permits a live world, and none is declared", hint="--world live?upstream=…")
+    more = f"allow={','.join(allowed)}" if allowed else ""
+    return tuple(f"{text}{'&' if '?' in text else '?'}{more}" if text in live and more else text for text in texts)
 
 
 def declared_kinds(texts: Sequence[str]) -> dict[str, ToolKind]:
@@ -133,12 +168,20 @@ def _read(text: str) -> Declaration:
 
 
 def _check(text: str, name: str, options: Mapping[str, str]) -> None:
-    allowed = {"pool", *_KINDS} if name == "tape" else set() if name.startswith(_TABLES) else set(options)
+    allowed = _OPTIONS.get(name, frozenset() if name.startswith(_TABLES) else frozenset(options))
     if unknown := sorted(set(options) - allowed):
         hint = f"known here: {', '.join(sorted(allowed))}" if allowed else "it takes none: the file says it all"
         raise OperatorError(f"world {text!r}: unknown option {unknown[0]!r}", hint=hint)
     if options.get("pool", "source") not in get_args(Pool) and name == "tape":
         raise OperatorError(f"world {text!r}: unknown pool", hint=f"it is {' or '.join(get_args(Pool))}")
+    if lacking := [option for option in _NEEDED.get(name, ()) if not options.get(option)]:
+        permission = "name each tool that may be called for real by --allow-live"
+        hint = permission if lacking == ["allow"] else f"such as {name}?{lacking[0]}=…"
+        raise OperatorError(f"world {text!r} does not say {' and '.join(lacking)}", hint=hint)
+    if name == "live" and options.get("as", "mcp") not in PROTOCOLS:
+        raise OperatorError(f"world {text!r}: as is {' or '.join(PROTOCOLS)}")
     module, colon, rest = name.partition(":")
-    if name != "tape" and not (module and colon and rest):
-        raise OperatorError(f"{text!r} is no world", hint="it is tape, tables:FILE, MODULE:CLASS or mcp:COMMAND")
+    if name not in _OPTIONS and not (module and colon and rest):
+        raise OperatorError(
+            f"{text!r} is no world", hint="it is tape, tables:FILE, MODULE:CLASS, mcp:COMMAND, live or written"
+        )

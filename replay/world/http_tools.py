@@ -9,6 +9,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from proxy.arrivals import Headers
 from proxy.upstream import Patience, UpstreamClient
 from replay.world.contract import ToolError, UnknownToolError
 from replay.world.mcp_links import CALL_TIMEOUT_S
@@ -19,14 +20,14 @@ from trajectory.errors import CageError, UpstreamError
 class HttpTools:
     """`url` without a slash at its end; `process` is the service's, if it was started for this run."""
 
-    def __init__(self, url: str, *, process: ServerProcess | None = None) -> None:
-        self._url, self._process = url, process
+    def __init__(self, url: str, *, headers: Headers = (), process: ServerProcess | None = None) -> None:
+        self._url, self._headers, self._process = url, headers, process
         self._client = UpstreamClient()
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> str:
         url = f"{self._url}/{quote(tool, safe='')}"
         patience = Patience(connect_s=CALL_TIMEOUT_S, idle_s=CALL_TIMEOUT_S)
-        headers = (("Content-Type", "application/json"),)
+        headers = (("Content-Type", "application/json"), *self._headers)
         try:
             reply = await self._client.ask("POST", url, headers, json.dumps(arguments).encode(), patience=patience)
             try:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from proxy.arrivals import Headers
 from proxy.upstream import Patience, UpstreamClient, UpstreamReply
 from proxy.wire.sse import Framer, data_of
 from replay.world.mcp_tools import PROTOCOL, Message, declined
@@ -43,12 +44,10 @@ class PipeLink:
 class HttpLink:
     """`process` is the server's, if it was started for this run, and ends with it."""
 
-    def __init__(
-        self, url: str, *, headers: tuple[tuple[str, str], ...] = (), process: ServerProcess | None = None
-    ) -> None:
+    def __init__(self, url: str, *, headers: Headers = (), process: ServerProcess | None = None) -> None:
         self._url, self._headers, self._process = url, headers, process
         self._client = UpstreamClient()
-        self._session: tuple[tuple[str, str], ...] = ()
+        self._session: Headers = ()
 
     async def ask(self, message: Message) -> Message:
         async with aclosing(self._post(message)) as replies:

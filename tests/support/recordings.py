@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxy.arrivals import Headers
 from proxy.prompting import PromptSwap
 from proxy.street import Street
 from proxy.wire.openai_chat_types import Turn
@@ -119,6 +120,7 @@ class ScriptedHouse:
         self.held: asyncio.Event | None = None
 
     data_url = "http://127.0.0.1:1"
+    access: Headers = ()
     proxy_url: str | None = None
     ca_file: Path | None = None
 
