@@ -186,6 +186,17 @@ def test_fidelity_and_violations_are_added_up_per_candidate() -> None:
     assert cautions(card, "tool_results_missing") == ["m: 1 of 2 tool results missing from the tape."]
 
 
+def test_results_that_a_model_made_up_are_counted_apart_and_warned_of() -> None:
+    served = (
+        Served(tool="a", arguments="{}", fidelity="live"),
+        Served(tool="b", arguments="{}", fidelity="written"),
+    )
+    card = score(bakeoff(["m"], ["t1"]), [run(True, served=served)], {})
+    assert card.candidates[0].fidelity == {"live": 1, "written": 1}
+    (said,) = cautions(card, "tool_results_written")
+    assert said.startswith("m: 1 of 2 tool results made up by a model")
+
+
 def test_no_run_at_all_is_unknown_throughout() -> None:
     card = score(bakeoff(["a", "b"], ["t1"]), [], {})
     assert card.conclusions == ("No run could be scored, so nothing can be concluded.",)
