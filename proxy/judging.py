@@ -9,7 +9,7 @@ from functools import partial
 from policies.engine import Engine
 from policies.quoting import listed, shown
 from policies.redaction.restore import json_escape, restore
-from policies.verdict import AwaitArguments, DropTools, Refuse, Verdict
+from policies.verdict import Allow, AwaitArguments, DropTools, Refuse, Verdict
 from proxy.operation import Operation
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup
@@ -50,6 +50,9 @@ class Judging:
 
     def awaits_arguments(self, name: str) -> bool:
         return isinstance(self.engine.judge(CallProposed(self.operation.memory.id, name)), AwaitArguments)
+
+    def passes(self, name: str) -> bool:
+        return isinstance(self.engine.judge(CallProposed(self.operation.memory.id, name)), Allow)
 
     def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
         """Arguments are judged as the agent will get them, values in place of pseudonyms."""

@@ -53,6 +53,11 @@ class ReplyJudge(Protocol):
     def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
         """The verdict on a proposed tool call, given once, when its name is known."""
 
+    def passes(self, name: str) -> bool:
+        """Whether a call of this tool would pass whatever its arguments are. Leaves nothing in the record: what is
+        asked about is only how some clients read a name.
+        """
+
     def doubted(self, name: str, why: str) -> Refuse:
         """The refusal of a call whose arguments cannot be told for sure."""
 

@@ -63,6 +63,9 @@ class _Scout:
     def awaits_arguments(self, name: str) -> bool:
         return False
 
+    def passes(self, name: str) -> bool:
+        return True
+
     def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
         seen = _Seen(name, call_id, arguments, self.place)
         self.seen.append(seen)
@@ -90,6 +93,9 @@ class _Told:
 
     def awaits_arguments(self, name: str) -> bool:
         return self._judge.awaits_arguments(name)
+
+    def passes(self, name: str) -> bool:
+        return self._judge.passes(name)
 
     def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
         if isinstance(arguments, str) or not self._judge.awaits_arguments(name):

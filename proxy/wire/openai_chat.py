@@ -7,19 +7,19 @@ what is not understood passes untouched, what could be a tool call is judged.
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.case import check_case
 from proxy.wire.format import Asked, HeldTurn, Lookup, Rendered, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.layout import Layout, Section, decoded, read_layout
+from proxy.wire.openai_chat_edits import restored_parts, with_part
 from proxy.wire.openai_chat_stream import ChatStream
 from proxy.wire.openai_chat_types import Completion, finish_of, finish_with, usage_of
 from proxy.wire.openai_chat_views import put_back
+from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, apply_edits, elements, escaped, members, quoted, read_json, removal, span_at
 from trajectory.conversation import (
     Finish,
@@ -287,9 +287,7 @@ def _content_with(raw: bytes, notice: str) -> bytes:
     if isinstance(text, str) and text:
         return raw[:-1] + escaped("\n\n" + notice).encode() + b'"'
     if isinstance(text, list):
-        part = json.dumps({"type": "text", "text": notice}, ensure_ascii=False).encode()
-        close = raw.rindex(b"]")
-        return raw[:close] + (b"," if text else b"") + part + raw[close:]
+        return with_part(raw, notice)
     return quoted(notice)
 
 
@@ -317,12 +315,12 @@ def _restored(body: bytes, lookup: Lookup) -> tuple[bytes, int]:
             at = span_at(body, path)
             if at is None or body[at.start] not in b'"[{':
                 continue
-            # an object or a list of parts holds its strings one level up
-            level = levels if body[at.start] == 0x22 else 1
-            raw = body[at.start : at.end].decode()
-            text = restore(raw, found, partial(json_escape, levels=level))
-            if text != raw:
-                edits.append(Edit(at.start, at.end, text.encode()))
+            if path[-1] == "content" and body[at.start] == 0x5B:
+                parts = body[at.start : at.end]
+                restored = restored_parts(parts, found)
+                edits += [Edit(at.start, at.end, restored)] if restored is not parts else []
+            else:
+                edits += span_edits(body, at.start, at.end, found, levels)
     return apply_edits(body, edits), count
 
 

@@ -7,17 +7,16 @@ all of them go through here. Reasoning is never touched, nor is what the provide
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.format import Lookup, ReplyJudge, ReplyRead
 from proxy.wire.openai_responses_events import notice
 from proxy.wire.openai_responses_types import Item, call_of, computer_name, has_failed, items_of, reply_of
 from proxy.wire.openai_responses_views import turn_call
+from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, apply_edits, elements, members, read_json, span_at
 from trajectory.conversation import ToolCall
 from trajectory.errors import FormatError
@@ -115,13 +114,6 @@ def item_edits(
         if (at := found.get(key)) is not None
         for edit in span_edits(data, at.start, at.end, lookup, levels)
     ]
-
-
-def span_edits(data: bytes, start: int, end: int, lookup: Lookup, levels: int = 1) -> list[Edit]:
-    """Restore the JSON value at `start` to `end`; an object or a list holds its strings one level up."""
-    raw = data[start:end].decode()
-    text = restore(raw, lookup, partial(json_escape, levels=levels if raw[:1] == '"' else 1))
-    return [Edit(start, end, text.encode())] if text != raw else []
 
 
 def restored_item(item: Item, lookup: Lookup) -> Item:

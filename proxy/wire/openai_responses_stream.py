@@ -21,9 +21,10 @@ from policies.verdict import Refuse
 from proxy.wire.format import Lookup, ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_responses_events import empty_response, failure, message_id, notice, own_event, text_part
 from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
-from proxy.wire.openai_responses_reply import item_edits, response_edits, span_edits
+from proxy.wire.openai_responses_reply import item_edits, response_edits
 from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, has_failed, items_of, reply_of
 from proxy.wire.openai_responses_views import turn_call
+from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, apply_edits, quoted, read_value, span_at
 from proxy.wire.sse import Framer, name_and_data, with_data
 from proxy.wire.verdicts import Verdicts

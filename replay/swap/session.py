@@ -213,6 +213,9 @@ class _Silent:
     def awaits_arguments(self, name: str) -> bool:
         return False
 
+    def passes(self, name: str) -> bool:
+        return True
+
     def call(self, name: str, call_id: str, arguments: object = "") -> Refuse | None:
         return None
 

@@ -28,6 +28,9 @@ class Judge:
     def awaits_arguments(self, name: str) -> bool:
         return False
 
+    def passes(self, name: str) -> bool:
+        return name not in self._refused and not self.awaits_arguments(name)
+
     def doubted(self, name: str, why: str) -> Refuse:
         return Refuse("tool_arguments_refused", "tools", why, name)
 

@@ -35,7 +35,7 @@ AT_LEAST = {
     "openai.responses": (160, 50), "anthropic.messages": (190, 35), "gemini.generate": (185, 20),
 }  # fmt: skip
 # The SDK joins a name that is repeated with each piece of the arguments; it means one call of one tool.
-REPEATS_A_NAME = frozenset({"test_tools_streaming_variant_a.yaml#0"})
+REPEATS_A_NAME = {"test_tools_streaming_variant_a.yaml#0": b'"name":"llm_version",'}
 
 
 def provider_of(one: Recorded) -> str | None:
@@ -98,6 +98,15 @@ def test_streams_pass_and_read_as_the_sdk_reads_them(provider: str) -> None:
     assert read >= AT_LEAST[provider][1]
 
 
+def without_repeated_name(one: Recorded) -> bytes:
+    """Where arguments are judged, nobody has judged them as those of a tool with the joined name."""
+    name = REPEATS_A_NAME.get(one.name)
+    if name is None:
+        return one.answered
+    head, told, rest = one.answered.partition(name)
+    return head + told + rest.replace(name, b"")
+
+
 @pytest.mark.parametrize("provider", VIEWS)
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
 def test_calls_of_streams_wait_for_their_arguments_and_pass_or_are_text(provider: str) -> None:
@@ -109,7 +118,8 @@ def test_calls_of_streams_wait_for_their_arguments_and_pass_or_are_text(provider
         streamed(plain, [one.answered])
         waiting = Waiting()
         reader = stream_reader(spoken(one).stream, waiting)
-        assert (one.name, streamed(reader, one.answered.splitlines(keepends=True))) == (one.name, one.answered)
+        out = streamed(reader, one.answered.splitlines(keepends=True))
+        assert (one.name, out) == (one.name, without_repeated_name(one))
         assert (one.name, reader.reply()) == (one.name, plain.reply())
         judged = sorted((name, said) for (name, _), said in zip(waiting.asked, waiting.arguments, strict=True))
         assert (one.name, judged) == (one.name, sorted((call.name, call.arguments) for call in plain.reply().calls))
