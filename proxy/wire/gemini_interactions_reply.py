@@ -157,6 +157,7 @@ class Interaction:
             base = (*path, step.key("content"))
             places = [((*base, i), fields_of(content, "a content")) for i, content in enumerate(contents)]
         for where, content in places:
+            check_content(content)
             text = content.get("text")
             if content.get("type") != "text" or not isinstance(text, str):
                 continue
@@ -182,6 +183,12 @@ def named(call: Fields) -> tuple[str, str]:
     if not isinstance(name, str) or not name:
         raise FormatError("a tool call has no name")
     return name, call_id if isinstance(call_id, str) else ""
+
+
+def check_content(content: Fields) -> None:
+    """Raises FormatError for a call that is no step of its own: nobody here would judge it."""
+    if content.get("type") == CALL:
+        raise FormatError("a tool call came without its step")
 
 
 def notice_step(message: str) -> dict[str, object]:

@@ -21,7 +21,7 @@ from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import ReplyJudge, TurnCall, TurnCalls
 from proxy.wire.frame_stream import FrameStream
-from proxy.wire.gemini_interactions_reply import Interaction, named
+from proxy.wire.gemini_interactions_reply import Interaction, check_content, named
 from proxy.wire.gemini_interactions_types import CALL
 from proxy.wire.put_back import with_arguments
 from proxy.wire.spans import Edit, Member, apply_edits, members, quoted, read_value, span_at
@@ -188,6 +188,7 @@ class InteractionStream(FrameStream):
         contents = raw.get("content")
         for place, one in enumerate(contents if isinstance(contents, list) else []):
             content = fields_of(one, "a content")
+            check_content(content)
             if at is None or content.get("type") != "text" or not isinstance(content.get("text"), str):
                 continue
             where = span_at(data, (raw.key("content"), place, content.key("text")), at.start, at.end)

@@ -15,6 +15,7 @@ from policies.verdict import Refuse
 from proxy.wire.anthropic_messages_stream import MessagesStream
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import ReplyJudge, StreamReader
+from proxy.wire.gemini_interactions import GeminiInteractions
 from proxy.wire.gemini_interactions_stream import InteractionStream
 from proxy.wire.gemini_stream import GeminiStream
 from proxy.wire.holding import stream_reader
@@ -202,6 +203,14 @@ def test_an_interaction_s_event_with_two_names_ends_the_stream() -> None:
         b"event: step.stop\n" + told({"event_type": "step.stop", "index": 0})[0],
     ]
     assert b"PRIVATE" not in lets_out(InteractionStream, events)
+
+
+def test_a_call_within_a_text_ends_the_stream() -> None:
+    call = {"type": "function_call", "id": "c", "name": "banned", "arguments": {"path": "PRIVATE"}}
+    step = {"type": "model_output", "content": [call]}
+    assert b"PRIVATE" not in lets_out(InteractionStream, told({"event_type": "step.start", "index": 0, "step": step}))
+    with pytest.raises(FormatError, match="step"):
+        GeminiInteractions().read_reply(json.dumps({"steps": [step]}).encode(), Judge())
 
 
 # --- Ollama ---
