@@ -16,7 +16,7 @@ from tests.support import fresh_shop
 from tests.support.mcp_server import mcp_server
 from tests.support.processes import PYTHON
 from tests.support.recordings import Message, calls, record, result, said, user
-from tests.support.replaying import Replaying, replaying
+from tests.support.replaying import Replaying, Speak, replaying
 from trajectory.errors import OperatorError
 from trajectory.memory import MemoryStore
 from trajectory.runs import Run
@@ -50,7 +50,7 @@ async def baked(at: Replaying, *worlds: str, **rest: Any) -> Run:
     return run
 
 
-SPEAKERS = {"prod-1": adds_then_shells, "good-1": adds_then_shells, "writer-1": stand_in}
+SPEAKERS: dict[str, Speak] = {"prod-1": adds_then_shells, "good-1": adds_then_shells, "writer-1": stand_in}
 
 
 async def test_only_what_was_allowed_is_called_for_real_under_policy_and_recorded(tmp_path: Path) -> None:
@@ -86,7 +86,8 @@ async def test_a_fresh_tool_answers_a_bake_off(tmp_path: Path) -> None:
             return said(messages[-1]["content"])
         return calls(("c1", "get_order", '{"id": "7"}'))
 
-    async with replaying(tmp_path, {"prod-1": looks, "good-1": looks}) as at:
+    speakers: dict[str, Speak] = {"prod-1": looks, "good-1": looks}
+    async with replaying(tmp_path, speakers) as at:
         await at.ask("prod", [user("?")])
         _, (run,) = await at.bake(at.task("prod"), world=(f"mcp:{program}",))
     assert run.answer == '{"id": "7", "status": "open"}'
