@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import msgspec
 
-from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.anthropic_messages_types import Block, MessageHead, finish_of, text_block
 from proxy.wire.format import Lookup, ReplyJudge, ReplyRead, TurnCall, TurnCalls
+from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, apply_edits, elements, members, read_json, string_leaves
 from trajectory.conversation import ToolCall
 from trajectory.errors import FormatError
 
 _head = msgspec.json.Decoder(MessageHead)
-_ESCAPE = partial(json_escape, levels=1)
 # Of a citation, only what a person reads: the rest says where it stands, some of it encrypted.
 _CITED = frozenset({"cited_text", "title", "document_title"})
 
@@ -97,8 +94,7 @@ class _Restored:
             return []
         found = members(body, start, end)
         said = found.get("text" if is_text else "input")
-        edit = restored(body, said.start, said.end, self._value) if said is not None else None
-        edits = [] if edit is None else [edit]
+        edits = span_edits(body, said.start, said.end, self._value) if said is not None else []
         if is_text and "citations" in found:
             edits += citation_edits(body, found["citations"].start, found["citations"].end, self._value)
         return edits
@@ -111,14 +107,5 @@ class _Restored:
 
 def citation_edits(data: bytes, start: int, end: int, lookup: Lookup) -> list[Edit]:
     """What restores the quotations in a citation, or in a list of them, at `start` to `end`."""
-    found = [
-        restored(data, leaf.start, leaf.end, lookup) for leaf in string_leaves(data, start, end) if leaf.key in _CITED
-    ]
-    return [edit for edit in found if edit is not None]
-
-
-def restored(data: bytes, start: int, end: int, lookup: Lookup) -> Edit | None:
-    """What restores the strings of the JSON text at `start` to `end`; None where there is nothing to restore."""
-    raw = data[start:end].decode()
-    text = restore(raw, lookup, _ESCAPE)
-    return None if text == raw else Edit(start, end, text.encode())
+    leaves = (leaf for leaf in string_leaves(data, start, end) if leaf.key in _CITED)
+    return [edit for leaf in leaves for edit in span_edits(data, leaf.start, leaf.end, lookup)]

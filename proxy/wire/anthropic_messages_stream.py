@@ -16,10 +16,11 @@ import msgspec
 
 from policies.verdict import Refuse
 from proxy.wire.anthropic_messages_block import StreamedBlock
-from proxy.wire.anthropic_messages_reply import citation_edits, restored
+from proxy.wire.anthropic_messages_reply import citation_edits
 from proxy.wire.anthropic_messages_types import AnyEvent, Event, finish_of, reply_of, text_block, usage_of
 from proxy.wire.format import ReplyJudge, TurnCalls
 from proxy.wire.frame_stream import FrameStream
+from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, apply_edits, quoted, read_value, span_at
 from proxy.wire.sse import event, name_and_data, with_data
 from trajectory.conversation import Finish, Part, Reply
@@ -145,11 +146,10 @@ class MessagesStream(FrameStream):
             return []
         if block.is_call:
             at = span_at(data, ["content_block", "input"])
-            edit = restored(data, at.start, at.end, self._looked_up) if at is not None else None
-            if edit is None:
-                return []
-            block.show_input(edit.replacement.decode())
-            return [edit]
+            edits = span_edits(data, at.start, at.end, self._looked_up) if at is not None else []
+            for edit in edits:
+                block.show_input(edit.replacement.decode())
+            return edits
         out = block.take_start()
         return [] if out is None else [_replaced(data, ["content_block", "text"], quoted(out))]
 

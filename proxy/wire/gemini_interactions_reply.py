@@ -6,16 +6,15 @@ left. Thoughts and what the provider ran itself pass as they are.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from policies.redaction.restore import json_escape, restore
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import ReplyJudge, TurnCall
 from proxy.wire.gemini_interactions_types import CALL, finish_of, usage_of
+from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, Member, members, span_at
 from proxy.wire.spelling import Fields, fields_of
 from proxy.wire.verdicts import Verdicts
@@ -172,9 +171,7 @@ class Interaction:
         """Pseudonyms put back in the JSON value at `at`."""
         if at is None or not self.restores:
             return []
-        raw = data[at.start : at.end].decode()
-        out = restore(raw, self.looked_up, partial(json_escape, levels=1))
-        return [Edit(at.start, at.end, out.encode())] if out != raw else []
+        return span_edits(data, at.start, at.end, self.looked_up)
 
 
 def named(call: Fields) -> tuple[str, str]:

@@ -41,6 +41,7 @@ class ResponsesStream:
         self._judge = judge
         self._framer = Framer()
         self._items: dict[object, StreamedItem] = {}
+        self._by_id: dict[object, StreamedItem] = {}
         self._verdicts = Verdicts(judge)
         self._response: dict[str, Any] = {}
         self._computer = "computer"
@@ -197,6 +198,8 @@ class ResponsesStream:
         if len(self._items) >= _MAX_ITEMS:
             raise FormatError(f"more than {_MAX_ITEMS} items in one response")
         item = self._items[key] = StreamedItem(key, raw, call)
+        if isinstance(raw.get("id"), str):
+            self._by_id[raw["id"]] = item
         if call is not None:
             item.begin()
             arguments = call.arguments if is_done else item.arguments
@@ -239,6 +242,8 @@ class ResponsesStream:
             known = self._begin(key, {"type": "message"}, None)
         if known is None or (known.call is None and kind.of_call):
             raise FormatError("arguments came for a tool call that had not begun")
+        if kind.of_call and isinstance(said.item_id, str) and self._by_id.get(said.item_id, known) is not known:
+            raise FormatError("arguments came for one tool call by their place, and for another by their id")
         part = said.command_index if kind.name == "response.shell_call_command" else said.content_index
         if tail == "done":
             before = self._flush(known, part, kind)

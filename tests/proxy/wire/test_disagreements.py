@@ -76,7 +76,7 @@ def lets_out(make: Make, parts: list[bytes]) -> bytes:
 
 
 def response_call(name: str = "read_file", arguments: str = "", **more: object) -> dict[str, object]:
-    return {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "arguments": arguments, **more}
+    return {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "arguments": arguments} | more
 
 
 def item(kind: str, call: dict[str, object], index: int = 0, **more: object) -> dict[str, object]:
@@ -84,10 +84,11 @@ def item(kind: str, call: dict[str, object], index: int = 0, **more: object) -> 
 
 
 def delta(text: str, **more: object) -> dict[str, object]:
-    where = {"item_id": "fc_1", "output_index": 0}
+    where: dict[str, object] = {"item_id": "fc_1", "output_index": 0}
     return {"type": "response.function_call_arguments.delta", **where, "delta": text, **more}
 
 
+OTHER = response_call("other", id="fc_2", call_id="call_2")
 DONE = item("done", response_call(arguments=ALLOWED))
 
 
@@ -100,9 +101,10 @@ DONE = item("done", response_call(arguments=ALLOWED))
         [item("added", response_call()), item("added", response_call(arguments=PRIVATE)), DONE],
         [DONE, item("done", response_call(arguments=PRIVATE))],
         [item("added", response_call()), DONE, item("added", response_call(arguments=PRIVATE))],
+        [item("added", response_call()), item("added", OTHER, 1), delta(PRIVATE, output_index=1), DONE],
     ],
     ids=["item beside a response", "piece beside a response", "piece beside an item", "added twice", "done twice",
-         "added once more"],
+         "added once more", "place of another"],
 )  # fmt: skip
 def test_a_call_told_in_two_ways_does_not_pass_unjudged(events: list[object]) -> None:
     assert b"PRIVATE" not in lets_out(ResponsesStream, told(*events))
