@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from ironcage.settings import Loaded
+from replay.bakeoff import Plan
 
 
 def conditions_of(loaded: Loaded) -> dict[str, str]:
@@ -14,3 +16,14 @@ def conditions_of(loaded: Loaded) -> dict[str, str]:
         "constraints": loaded.constraints.digest(),
         "policies": hashlib.blake2b(policies.encode(), digest_size=16).hexdigest(),
     }
+
+
+def constrained(plan: Plan, loaded: Loaded) -> Plan:
+    """The plan under the configured limits, scored with the configured weights."""
+    limits = loaded.constraints
+    return replace(
+        plan,
+        limits=limits.limits(),
+        constraints=limits.model_dump(mode="json"),
+        weights=limits.scoring.model_dump(),
+    )

@@ -33,6 +33,7 @@ from ironcage.commands.comparing import compare
 from ironcage.commands.planning import power, schema
 from ironcage.commands.sweeping import sweep
 from ironcage.commands.variants import variants
+from ironcage.conditions import constrained
 from ironcage.deciding import decided, preset_named
 from ironcage.output import Json, print_table, when
 from ironcage.reach import build_store
@@ -153,9 +154,6 @@ def run(
         tasks=tasks,
         trials=trials,
         seed=seed,
-        limits=loaded.constraints.limits(),
-        constraints=loaded.constraints.model_dump(mode="json"),
-        weights=loaded.constraints.scoring.model_dump(),
         reference="production" if production else None,
         workspace=workspace_named(workspace),
         reset=tuple(reset or ()),
@@ -165,6 +163,7 @@ def run(
         mode=cast("Mode | None", mode),
         from_step=from_step,
     )
+    plan = constrained(plan, loaded)
     runs_on = _executor(loaded, plan, executor, parallel, ray_address)
     if stop_margin is not None and executor == "ray" and ray_address is None:
         raise OperatorError("--stop-margin with Ray needs a cluster that runs", hint="name it with --ray-address")

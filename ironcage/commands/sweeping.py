@@ -26,6 +26,7 @@ from ironcage.commands.choices import (
     WorkspaceName,
     workspace_named,
 )
+from ironcage.conditions import constrained
 from ironcage.output import Json, print_json
 from ironcage.reach import build_store
 from ironcage.reports import print_tables, require_html, say_where, write_report
@@ -86,12 +87,10 @@ def sweep(
         tasks=tasks,
         trials=trials,
         seed=seed,
-        limits=loaded.constraints.limits(),
-        constraints=loaded.constraints.model_dump(mode="json"),
-        weights=loaded.constraints.scoring.model_dump(),
         reference=None,
         workspace=workspace_named(workspace),
     )
+    plan = constrained(plan, loaded)
     steps, resources = _ladder(ladder), _resources(resource or (), plan)
     read = uvloop.run(
         _sweep(loaded, plan, resources, steps, everything=everything, margin=margin / 100, parallel=parallel)

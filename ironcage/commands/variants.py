@@ -26,6 +26,7 @@ from ironcage.commands.choices import (
     Worlds,
     workspace_named,
 )
+from ironcage.conditions import constrained
 from ironcage.output import Json, print_json
 from ironcage.reach import build_store
 from ironcage.reports import print_tables, require_html, say_where, write_report
@@ -92,14 +93,12 @@ def variants(
         tasks=tasks,
         trials=trials,
         seed=seed,
-        limits=loaded.constraints.limits(),
-        constraints=loaded.constraints.model_dump(mode="json"),
-        weights=loaded.constraints.scoring.model_dump(),
         reference=None,
         workspace=workspace_named(workspace),
         world=with_permission(world or ("tape",), allow_live or ()),
         mode=mode,
     )
+    plan = constrained(plan, loaded)
     read = uvloop.run(_vary(loaded, plan.id, variant_plans(plan, asked), parallel))
     if as_json:
         print_json(read)
