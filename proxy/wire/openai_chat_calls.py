@@ -46,14 +46,19 @@ class StreamedCall:
     notice: str | None = None
     opened: dict[str, Any] = field(default_factory=dict)
     """Of a refused call: its first delta."""
-    joined: str = ""
-    """The longest name that the client may have read: all that was told under one index, joined."""
     sent_index: int = 0
     is_numbered: bool = False
     """It is sent with an index, though it came without."""
     arguments: ArrivingArguments = field(default_factory=ArrivingArguments)
     shown: list[str] = field(default_factory=list)
     restorer: Restorer | None = None
+
+    @property
+    def slot(self) -> object:
+        """The index that a client takes it for; many take 0 where there is none."""
+        if self.key == LEGACY:
+            return LEGACY
+        return 0 if self.index is None and not self.is_numbered else self.sent_index
 
     def restored(self, text: str, *, ends: bool) -> str:
         out = text if self.restorer is None else self.restorer.feed(text)
@@ -105,6 +110,7 @@ class StreamedCalls:
         self._lookup = lookup
         self._all: list[StreamedCall] = []
         self._latest: dict[object, StreamedCall] = {}  # by key
+        self._joined: dict[object, str] = {}  # by slot: the name that a client has who joins all that it is told
         self._has_indices = False
         self._sent = 0
 
@@ -209,7 +215,7 @@ class StreamedCalls:
         if len(self._all) >= _MAX_CALLS:
             raise FormatError(f"more than {_MAX_CALLS} tool calls in one reply")
         self.close()  # the one before is whole once another begins
-        known = StreamedCall(key, call.index, str(call.id or ""), name, call.custom is not None, joined=name)
+        known = StreamedCall(key, call.index, str(call.id or ""), name, call.custom is not None)
         verdict = self._judge(name, known.id, known.arguments)
         if verdict is not None:
             known.refused, known.notice = True, verdict.message
@@ -223,19 +229,26 @@ class StreamedCalls:
 
     def _place(self, new: StreamedCall) -> None:
         """Give a call the index that it is sent with: one that no other has, unless both may pass as one, too."""
-        slot = new.index or 0  # what many clients take where there is none
-        rivals = (c for c in reversed(self._all) if (c.index or 0) == slot and not c.refused and c.key != LEGACY)
-        rival = next(rivals, None) if new.key != LEGACY else None
-        if rival is not None:
-            joined = rival.joined + new.name
-            new.is_numbered = not self._pass(joined, rival.name, new.name)
-            if not new.is_numbered:
-                new.joined = joined
-                if new.index is not None:
-                    new.sent_index = rival.sent_index
-                    return
+        others = self._beside(new)
+        if others:
+            slot = others[-1].slot
+            joined = self._joined[slot] + new.name
+            new.is_numbered = not self._pass(joined, new.name, *{other.name for other in others})
+            if not new.is_numbered and new.index is not None:
+                new.sent_index = others[-1].sent_index
+                self._joined[slot] = joined
+                return
         new.sent_index = self._sent
         self._sent += 1
+        self._joined[new.slot] = self._joined.get(new.slot, "") + new.name
+
+    def _beside(self, new: StreamedCall) -> list[StreamedCall]:
+        """The calls that a client may take for the same one."""
+        if new.key == LEGACY:
+            return []
+        sent = [call for call in self._all if not call.refused and call.key != LEGACY]
+        slots = [0] if new.index is None else [call.slot for call in sent if call.index == new.index][-1:]
+        return [call for call in sent if call.slot in slots]
 
     def _renames(self, known: StreamedCall, call: Call, name: str) -> bool:
         """Whether a name that is told again must not go on: joined to what was told, or as that of another call."""
@@ -243,11 +256,11 @@ class StreamedCalls:
             raise FormatError("a tool call changed its name while it was streamed")
         if known.refused:
             return False
-        joined = known.joined + name
+        joined = self._joined[known.slot] + name
         is_same = call.index is not None and call.id in (None, "", known.id)
         if not self._pass(joined, *(() if is_same else (name,))):
             return True
-        known.joined = joined
+        self._joined[known.slot] = joined
         return False
 
     def _pass(self, *names: str) -> bool:
