@@ -213,10 +213,14 @@ def test_a_call_that_is_told_twice_is_told_the_same_twice() -> None:
     form = next(form for form in MODEL_FORMATS if form.name == "Interactions")
     steps = {"steps": [{"type": "function_call", "id": GOOD.id, "name": "careful", "arguments": {"path": "PRIVATE"}}]}
     told = {"event_type": "interaction.completed", "interaction": {"id": "i1", "status": "requires_action", **steps}}
-    assert b"<cut>" in attacked("Interactions", [*form.stream(calls=(GOOD,))[:-2], named("interaction.completed", told)])
+    assert b"<cut>" in attacked(
+        "Interactions", [*form.stream(calls=(GOOD,))[:-2], named("interaction.completed", told)]
+    )
     same = {**steps["steps"][0], "arguments": json.loads(GOOD.arguments)}
     told["interaction"] = {"id": "i1", "status": "requires_action", "steps": [same]}
-    assert b"<cut>" not in attacked("Interactions", [*form.stream(calls=(GOOD,))[:-2], named("interaction.completed", told)])
+    assert b"<cut>" not in attacked(
+        "Interactions", [*form.stream(calls=(GOOD,))[:-2], named("interaction.completed", told)]
+    )
 
 
 def test_a_second_call_under_the_id_of_a_first_is_a_call_of_its_own() -> None:
