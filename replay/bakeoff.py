@@ -13,6 +13,7 @@ from pathlib import Path
 
 from proxy.prompting import PromptSwap
 from replay.cage.contract import Cage
+from replay.conditions import Conditions, Slot, Workspace
 from replay.dataset import dataset_of
 from replay.executors.contract import Executor, Job
 from replay.fingerprint import digest_of, fingerprint_of, fingerprint_parts, require_equal
@@ -24,7 +25,6 @@ from replay.production import production_candidate, production_run, production_r
 from replay.reset import take_snapshot
 from replay.swap.street import check_swap
 from replay.task import Task
-from replay.trial import Conditions, Slot, Workspace
 from replay.trials import CagedTrials
 from replay.ways import IN_CAGE, TAPE, WITHOUT_PRODUCTION, in_mode, mode_of, obstacle
 from replay.world.contract import Snapshot

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from replay.checks import Finished, label_result, last_said, run_checks
+from replay.conditions import Conditions
 from replay.task import RecordedLabel, Task
-from replay.trial import Conditions
 from trajectory.runs import Candidate, Certificate, CheckResult, Limits, Run
 from trajectory.store import Store
 from trajectory.trajectory import REPLAYED, Trajectory

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from replay.trial import Conditions, Slot, broken, run_of, run_trial
+from replay.conditions import Conditions, Slot
+from replay.trial import broken, run_of, run_trial
 from replay.ways import IN_CAGE
 from trajectory.ids import new_id
 from trajectory.runs import Run

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from replay.trial import Workspace
+from replay.conditions import Workspace
 from trajectory.errors import OperatorError
 
 Tasks = Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated. All if not given.")]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from replay.trial import Slot
+from replay.conditions import Slot
 from trajectory.runs import Run
 
 

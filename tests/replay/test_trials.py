@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from replay.cage.process import PortableCage
-from replay.trial import Conditions
+from replay.conditions import Conditions
 from replay.trials import CagedTrials
 from tests.support.recordings import ScriptedHouse
 from tests.support.slots import agent_slot

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from replay.conditions import Slot
 from replay.task import AgentCommand, Task
-from replay.trial import Slot
 from trajectory.runs import Candidate
 
 CANDIDATE = Candidate(name="c", upstream="openai", model="m")

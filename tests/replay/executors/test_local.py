@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from replay.conditions import Slot
 from replay.executors.contract import Job
 from replay.executors.local import LocalExecutor
-from replay.trial import Slot
 from tests.support.scored_runs import run
 from tests.support.slots import slot
 from trajectory.runs import Run

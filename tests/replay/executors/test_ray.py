@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from replay.conditions import Slot
 from replay.executors.contract import Job
 from replay.executors.ray import RayExecutor
-from replay.trial import Slot
 from tests.support.scored_runs import run
 from tests.support.slots import slot
 from trajectory.runs import Run
