@@ -130,7 +130,7 @@ def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> l
     )
     gone = row.fidelity.get("missing", 0)
     served = sum(row.fidelity.values())
-    add("tool_results_missing", gone, f"{gone} of {count(served, 'tool result')} missing from the tape.")
+    add("tool_results_missing", gone, f"{gone} of {count(served, 'tool result')} not answered by the world.")
     written = row.fidelity.get("written", 0)
     add(
         "tool_results_written",

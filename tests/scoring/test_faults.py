@@ -204,7 +204,7 @@ def test_a_wrong_answer_tells_of_results_that_the_tape_lacked() -> None:
     )
     fault = fault_of(served=served)
     assert fault is not None
-    assert fault.evidence[1].what == "1 of 2 tool results were missing from the tape"
+    assert fault.evidence[1].what == "1 of 2 tool results were missing: the world had no answer"
 
 
 def test_an_unknown_outcome_with_evidence_is_classified_and_without_is_not() -> None:

@@ -183,7 +183,7 @@ def test_fidelity_and_violations_are_added_up_per_candidate() -> None:
     row = card.candidates[0]
     assert row.fidelity == {"exact": 1, "missing": 1}
     assert row.violations == {"tool_not_allowed": 2}
-    assert cautions(card, "tool_results_missing") == ["m: 1 of 2 tool results missing from the tape."]
+    assert cautions(card, "tool_results_missing") == ["m: 1 of 2 tool results not answered by the world."]
 
 
 def test_results_that_a_model_made_up_are_counted_apart_and_warned_of() -> None:
