@@ -224,15 +224,15 @@ class Exchange:
         return [BeginReply(head.status, (*headers, *self.draft.reply_headers()))]
 
     def _collect(self, part: ReplyPart) -> list[Effect]:
-        refused = self._received(part)
-        if refused is not None:
+        if (refused := self._received(part)) is not None:
             return [StopUpstream(), *self._refuse(refused)]
+        if self.draft.reply_bytes > (most := self.coding.max_bytes):
+            return self._upstream_error(502, "upstream_unreadable", f"The reply is larger than {most} bytes.")
         self._parts.append(part.data)
         return []
 
     def _collected(self, _: ReplyEnded) -> list[Effect]:
-        body = b"".join(self._parts)
-        headers = self._headers
+        headers, body = self._headers, b"".join(self._parts)
         try:
             plain = self.coding.whole(body)
             client = self.operation.whole(plain, self.judging)

@@ -215,3 +215,20 @@ async def test_an_attempt_whose_last_judged_part_finds_the_client_gone_is_writte
         await client.head()
         attempt = await recorded(served)
     assert joined(attempt.reply) == stream
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_a_whole_reply_above_the_bound_is_not_collected(tmp_path: Path, chunked: bool) -> None:
+    reply = completion("x" * 4000)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    body = b"Transfer-Encoding: chunked\r\n\r\n" + piece(reply[:2000]) + piece(reply[2000:]) + piece(b"")
+    sent = head + body if chunked else whole(reply)
+    async with (
+        Scripted(answering(sent)) as model,
+        serve(tmp_path, **upstreams(model), max_body_bytes=3000) as served,
+    ):
+        status, _, told = await exchanged(served, f"/s/s1/m{CHAT}", asking("y"))
+        attempt = await recorded(served)
+    assert (status, b"larger than 3000 bytes" in told) == (502, True)
+    assert attempt.end == "failed"
+    assert len(joined(attempt.reply)) < len(reply)
