@@ -273,31 +273,29 @@ class StreamedCalls:
         is_placed = known.key == LEGACY or (
             not known.is_numbered if call.index is None else call.index == known.sent_index
         )
-        if known.restorer is None and is_placed and not piece.renames:
-            known.shown.append(call.inner.text())
-            return []
+        given = call.inner.given
+        out = known.restored(given, ends=ends) if isinstance(given, str) else None
+        is_object = given is not None and out is None
+        if is_placed and not piece.renames and not is_object and out == given:
+            return []  # the common case: nothing of the chunk needs to be looked up
         outer = inner = members(chunk, *piece.at)
-        edits: list[Edit] = []
-        if not is_placed:
-            edits.append(_index_edit(piece, outer.get("index")))
+        edits = [] if is_placed else [_index_edit(piece, outer.get("index"))]
         if known.key != LEGACY:
             at = outer.get("custom" if call.custom is not None else "function")
             inner = members(chunk, at.start, at.end) if at is not None and chunk[at.start] == 0x7B else {}
         if piece.renames:
             edits += without_member(chunk, inner, "name")
-        return edits + self._argument_edits(chunk, inner, piece, ends=ends)
+        if is_object:
+            return edits + self._object_edits(chunk, inner, known, call)
+        if out is not None and out != given:
+            edits.append(string_edit(chunk, inner[call.inner.key], given, out))
+        return edits
 
-    def _argument_edits(self, chunk: bytes, inner: dict[str, Member], piece: _Piece, *, ends: bool) -> list[Edit]:
-        said, known = piece.call.inner, piece.known
-        key, given = ("input", said.input) if said.arguments is None else ("arguments", said.arguments)
-        at = inner.get(key)
-        if at is None or given is None:
-            return []
-        if isinstance(given, str):
-            out = known.restored(given, ends=ends)
-            return [string_edit(chunk, at, given, out)] if out != given else []
+    def _object_edits(self, chunk: bytes, inner: dict[str, Member], known: StreamedCall, call: Call) -> list[Edit]:
+        """Arguments that are an object, which is whole."""
+        at = inner[call.inner.key]
         edits = span_edits(chunk, at.start, at.end, self._lookup) if self._lookup is not None else []
-        known.shown.append(json_text(read_value(edits[0].replacement)) if edits else said.text())
+        known.shown.append(json_text(read_value(edits[0].replacement)) if edits else call.inner.text())
         return edits
 
 

@@ -50,11 +50,20 @@ class Function(msgspec.Struct):
     arguments: Any = None
     input: Any = None
 
+    @property
+    def key(self) -> str:
+        """Where the arguments stand."""
+        return "input" if self.arguments is None else "arguments"
+
+    @property
+    def given(self) -> Any:
+        return self.input if self.arguments is None else self.arguments
+
     def text(self) -> str:
         """The raw arguments; some servers send an object where the API says string. Raises FormatError for two."""
         if self.arguments is not None and self.input is not None:
             raise FormatError("a tool call says its arguments twice")
-        value = self.arguments if self.arguments is not None else self.input
+        value = self.given
         if value is None:
             return ""
         return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -53,7 +53,12 @@ def test_a_pseudonym_in_a_refusal_is_restored_wherever_it_is_cut(at: int) -> Non
 
 
 def test_what_is_held_of_one_text_comes_before_the_next_one() -> None:
-    said = [{"content": "a P"}, {"refusal": "b PI"}, {"content": PARTS[1:]}, {"content": "c P", "refusal": "d PII"}]
+    said: list[dict[str, Any]] = [
+        {"content": "a P"},
+        {"refusal": "b PI"},
+        {"content": PARTS[1:]},
+        {"content": "c P", "refusal": "d PII"},
+    ]
     out, _, shown, _ = read(b"".join(map(chunk, said)) + chunk({}, "stop") + DONE, restoring())
     assert deltas(out) == [
         {"content": "a "}, {"content": "P"}, {"refusal": "b "}, {"refusal": "PI"},
@@ -84,8 +89,15 @@ def test_a_refused_call_beside_a_list_of_content_becomes_a_part_of_it() -> None:
 
 
 def test_a_list_and_a_refusal_without_pseudonyms_pass_byte_for_byte() -> None:
-    said = [{"content": [{"type": "text", "text": "P"}]}, {"refusal": "no"}, {"content": []}]
+    said: list[dict[str, Any]] = [{"content": [{"type": "text", "text": "P"}]}, {"refusal": "no"}, {"content": []}]
     stream = b"".join(map(chunk, said)) + chunk({}, "stop") + DONE
     for judge in (restoring(), Judge()):
         out, reply, _, reader = read(stream, judge)
         assert (out, reply.text, reader.edited) == (stream, "Pno", False)
+
+
+def test_what_is_held_of_arguments_is_not_lost_where_the_end_brings_none() -> None:
+    stream = calling(call(0, "a", '"P', "c0")) + chunk({"tool_calls": [call(0, "")]}, "tool_calls") + DONE
+    out, _, shown, _ = read(stream, restoring())
+    assert "".join(c["function"].get("arguments", "") for d in deltas(out) for c in d["tool_calls"]) == '"P'
+    assert shown.calls[0].arguments == '"P'
