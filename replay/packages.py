@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from email.parser import HeaderParser
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,6 +23,7 @@ MAX_FOLDERS = 10_000
 """Of all roots together; more are not listed, as a run should not wait for it."""
 _NEVER = frozenset({".git", ".hg", "__pycache__", "proc", "sys"})
 _MB = 1024 * 1024
+_SETTLED_NS = 2_000_000_000  # of the clock of a file system: what changes twice within a tick of it looks the same
 
 
 class Place(NamedTuple):
@@ -67,7 +70,24 @@ def installed(before: frozenset[Place], after: frozenset[Place]) -> tuple[Packag
     )
 
 
-def _folders(roots: Iterable[Path]) -> Iterator[os.DirEntry[str]]:
+def _remembered[T](read: Callable[[str], T]) -> Callable[[str], T]:
+    """`read`, but not again for a path where nothing has changed since: most runs install nothing."""
+    at_state = lru_cache(maxsize=2 * MAX_FOLDERS)(lambda path, *_state: read(path))
+
+    @wraps(read)
+    def reading(path: str) -> T:
+        try:
+            found = os.stat(path)  # noqa: PTH116 -- pathlib would cost more than the stat
+        except OSError:
+            return read(path)
+        if time.time_ns() - found.st_ctime_ns < _SETTLED_NS:
+            return read(path)
+        return at_state(path, found.st_dev, found.st_ino, found.st_ctime_ns)
+
+    return reading
+
+
+def _folders(roots: Iterable[Path]) -> Iterator[str]:
     waiting, seen = [str(root) for root in roots], 0
     known: set[str] = set()
     while waiting:
@@ -75,25 +95,30 @@ def _folders(roots: Iterable[Path]) -> Iterator[os.DirEntry[str]]:
         if path in known:
             continue
         known.add(path)
-        try:
-            with os.scandir(path) as entries:
-                folders = [one for one in entries if one.name not in _NEVER and one.is_dir(follow_symlinks=False)]
-        except OSError:  # it went away, or may not be read
-            continue
+        folders = _folders_in(path)
         seen += len(folders)
         if seen > MAX_FOLDERS:
             raise TooManyFoldersError(f"more than {MAX_FOLDERS:,} folders")
         yield from folders
-        waiting += [one.path for one in folders]
+        waiting += folders
 
 
-def _place(folder: os.DirEntry[str]) -> Place | None:
-    if folder.name.endswith(".dist-info"):
-        return _python(folder.path)
-    parent = os.path.dirname(folder.path)  # noqa: PTH120 -- pathlib would cost more than the listing
+@_remembered
+def _folders_in(path: str) -> tuple[str, ...]:
+    try:
+        with os.scandir(path) as entries:
+            return tuple(one.path for one in entries if one.name not in _NEVER and one.is_dir(follow_symlinks=False))
+    except OSError:  # it went away, or may not be read
+        return ()
+
+
+def _place(folder: str) -> Place | None:
+    if folder.endswith(".dist-info"):
+        return _python(folder)
+    parent, name = os.path.split(folder)
     if parent.endswith(f"{os.sep}node_modules"):
-        return None if folder.name.startswith(("@", ".")) else _node(folder.path)
-    return _node(folder.path) if f"{os.sep}node_modules{os.sep}@" in parent and _is_scope(parent) else None
+        return None if name.startswith(("@", ".")) else _node(folder)
+    return _node(folder) if f"{os.sep}node_modules{os.sep}@" in parent and _is_scope(parent) else None
 
 
 def _is_scope(folder: str) -> bool:
@@ -102,12 +127,19 @@ def _is_scope(folder: str) -> bool:
 
 
 def _python(folder: str) -> Place | None:
+    named = _named_in(os.path.join(folder, "METADATA"))  # noqa: PTH118 -- as above
+    return Place("python", *named, folder) if named else None
+
+
+@_remembered
+def _named_in(metadata: str) -> tuple[str, str] | None:
+    """Name and version."""
     try:
-        head = HeaderParser().parsestr((Path(folder) / "METADATA").read_text(encoding="utf-8", errors="replace"))
+        head = HeaderParser().parsestr(Path(metadata).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
     name, version = head.get("Name"), head.get("Version")
-    return Place("python", str(name), str(version), folder) if name and version else None
+    return (str(name), str(version)) if name and version else None
 
 
 class _Manifest(msgspec.Struct):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,19 @@ def node(folder: Path, name: str, size: int) -> None:
     (package / "index.js").write_text("x" * size, encoding="utf-8")
 
 
+def scanned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders whose contents are read from now on."""
+    read: list[str] = []
+    scandir = os.scandir
+
+    def reading(path: str) -> Any:
+        read.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", reading)
+    return read
+
+
 def test_what_pip_installed_is_listed_with_its_size(tmp_path: Path) -> None:
     target, cwd = tmp_path / "lib", tmp_path / "work"
     target.mkdir(), cwd.mkdir()
@@ -57,6 +72,37 @@ def test_node_packages_are_listed_each_with_its_own_files(tmp_path: Path) -> Non
     assert set(found) == {"plain", "@scope/inner", "nested"}
     assert 2000 <= found["plain"].installed_mb * 1024 * 1024 < 2100
     assert isinstance(found["nested"], Package)
+
+
+def test_what_has_not_changed_is_not_read_again_and_what_has_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "_SETTLED_NS", 0)
+    read = scanned(monkeypatch)
+    node(tmp_path / "left", "first", 10)
+    before = list_packages([tmp_path])
+    seen = len(read)
+    assert seen > 1
+    assert list_packages([tmp_path]) == before
+    assert len(read) == seen
+
+    folder = tmp_path / "left" / "node_modules"
+    changed = folder.stat().st_ctime_ns
+    while folder.stat().st_ctime_ns == changed:  # until the file system's clock has moved on
+        os.utime(folder)
+    node(tmp_path / "right", "second", 10)
+    assert [one.name for one in installed(before, list_packages([tmp_path]))] == ["second"]
+
+
+def test_what_changed_a_moment_ago_is_read_again_though_it_looks_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = scanned(monkeypatch)
+    node(tmp_path, "first", 10)
+    before = list_packages([tmp_path])
+    seen = len(read)
+    assert list_packages([tmp_path]) == before
+    assert len(read) == 2 * seen
 
 
 def test_broken_metadata_is_no_package(tmp_path: Path) -> None:
