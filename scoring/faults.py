@@ -209,7 +209,8 @@ def _wrong(run: Run, outcome: Outcome, trajectory: Trajectory | None) -> Fault |
     missing = sum(1 for served in run.served if served.fidelity == "missing")
     pointers = [Pointer(what=outcome.evidence)]
     if missing:
-        pointers.append(Pointer(what=f"{missing} of {len(run.served)} tool results were missing: the world had no answer"))
+        what = f"{missing} of {len(run.served)} tool results were missing: the world had no answer"
+        pointers.append(Pointer(what=what))
     pointers.extend(_refusal_pointers(trajectory))
     return _fault(_under_test(run), "wrong", *pointers)
 

@@ -6,8 +6,8 @@ Environment: OPENAI_BASE_URL, OPENAI_API_KEY, MEDAGENT_MODEL, FHIR_BASE (the FHI
 which `ironcage run` sets for an upstream named fhir), FHIR_HTTPS_BASE (the same over TLS, used by half of the tasks and
 reached through HTTPS_PROXY if that is set), FHIR_HTTP_BASE (the same without TLS, used by half of those if it is set).
 
-Every fifth task is asked for with the official `openai` client, the others with the standard library: loading that client
-takes four times as long as all else that a run does. Which task uses which is the same for each model.
+Every fifth task is asked for with the official `openai` client, the others with the standard library: loading that
+client takes four times as long as all else that a run does. Which task uses which is the same for each model.
 
 Prints one line of JSON with the SHA-256 of each reply and observation (the path it walked, without a patient's data),
 then the final answer.
