@@ -41,9 +41,9 @@ async def run(program: str, cage: PortableCage | None = None, **limits: float) -
 
 
 def daemon(work: str, then: str) -> str:
-    """A program that leaves a double-forked daemon in a session of its own, and goes on once it is there."""
+    """A program that leaves a double-forked daemon in a session of its own, and goes on once it alone is left."""
     start = DAEMON.format(work=work)
-    return f"import os\nready = os.pipe()\n{start}\nos.close(ready[1])\nos.read(ready[0], 1)\n{then}"
+    return f"import os\nready = os.pipe()\n{start}\nos.close(ready[1])\nos.read(ready[0], 1)\nos.wait()\n{then}"
 
 
 async def test_command_that_ends_by_itself_has_its_exit_code_and_no_cause(cage: PortableCage) -> None:
