@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -20,10 +21,32 @@ from trajectory.errors import OperatorError
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+def print_text(text: str) -> None:
+    """All of `text` on standard output: see `print_bytes`."""
+    sys.stdout.flush()
+    print_bytes(text.encode(sys.stdout.encoding, sys.stdout.errors or "strict"))
+
+
+def print_bytes(data: bytes) -> None:
+    """All of `data`, whatever happens meanwhile.
+
+    With PYTHONUNBUFFERED, usual in containers, Python writes to standard output once and does not look how much was
+    taken: a signal in the midst of it (a child that ended) loses the rest without an error. A buffered writer goes on.
+    """
+    out = sys.stdout.buffer
+    whole = io.BufferedWriter(out) if isinstance(out, io.RawIOBase) else out
+    try:
+        whole.write(data)
+        whole.flush()
+    finally:
+        if whole is not out and isinstance(whole, io.BufferedWriter):
+            whole.detach()
+
+
 def print_json(value: object) -> None:
     """Anything made of frozen data, as indented JSON."""
     plain: Any = msgspec.to_builtins(value, enc_hook=_plain)
-    sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    print_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, err: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, cast, get_args
@@ -35,7 +34,7 @@ from ironcage.commands.sweeping import sweep
 from ironcage.commands.variants import variants
 from ironcage.conditions import constrained
 from ironcage.deciding import decided, preset_named
-from ironcage.output import Json, print_table, when
+from ironcage.output import Json, print_table, print_text, when
 from ironcage.reach import build_store
 from ironcage.reports import say_where, write_report
 from ironcage.scorecards import find_bakeoff, scored
@@ -267,7 +266,7 @@ def _show(card: Scorecard, report: Path | None, *, as_json: bool) -> None:
     if report is not None:
         _write(card, report)
     if as_json:
-        sys.stdout.write(render_json(card))
+        print_text(render_json(card))
         return
     print_report(card, Console())
     if report is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated
 import psutil
 import typer
 
-from ironcage.output import Json, print_json, print_table, written_new
+from ironcage.output import Json, print_json, print_table, print_text, written_new
 from ironcage.profiling import Measure, Profile, Used, profile, used
 from ironcage.reach import build_store
 from ironcage.settings import load
@@ -61,7 +60,7 @@ def suggest(
         print_json(found)
         return
     if output is None:
-        sys.stdout.write(text + "\n")
+        print_text(text + "\n")
     _explain(found)
     if output is not None:
         typer.echo(f"wrote {output}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ironcage.output import Json, print_json, print_table, when
+from ironcage.output import Json, print_bytes, print_json, print_table, print_text, when
 from ironcage.reach import build_store
 from ironcage.settings import load
 from trajectory.errors import OperatorError
@@ -132,8 +131,7 @@ def _print_body(store: Store, found: Trajectory, attempt: str, side: Side) -> No
     body = store.body(attempt, side.value)
     if body is None:
         raise OperatorError(f"no {side.value} is recorded of attempt {attempt}", hint="try another --side")
-    sys.stdout.buffer.write(body)
-    sys.stdout.buffer.flush()
+    print_bytes(body)
 
 
 @app.command()
@@ -159,7 +157,7 @@ def export(
         lines = export_trajectory(store, trajectory)
         if output is None:
             for line in lines:
-                sys.stdout.write(line + "\n")
+                print_text(line + "\n")
             return
         try:
             with output.open("w", encoding="utf-8") as file:
