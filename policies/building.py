@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from policies.arguments.rule import ToolArguments
+from policies.calls_within import CallsWithin
 from policies.constraints import Constraints
 from policies.egress import EgressLimit
 from policies.hosts import check_pattern
@@ -30,6 +31,8 @@ def build_rules(
         rules.append(ToolAllowlist(limits.allowed_tools, settings.tools.offered))
     if settings.tools.arguments:
         rules.append(ToolArguments(settings.tools.arguments))
+    if rules:
+        rules.append(CallsWithin(rules))
     rules.append(
         EgressLimit(
             limit_bytes=constraints.egress_limit_bytes,

@@ -31,7 +31,8 @@ class ToolSettings(Section):
     arguments: ArgumentSettings = Field(
         default_factory=dict,
         description="What arguments must be, by tool and argument: {file_write: {path: {under: [/workspace]}}}. Names "
-        "of tools as in constraints.allowed_tools.",
+        "of tools as in constraints.allowed_tools; an argument is named, or a place within, as a JSONPath: "
+        "$.items[*].path.",
     )
 
 

@@ -1,14 +1,13 @@
-"""Arguments as one flat object of names and values, read so that no tool can read them as another one.
+"""Arguments as one object of names and values, read so that no tool can read them as another one.
 
 Whatever two readers could take for different things is a doubt: no JSON object, a key that stands twice at any depth,
-two keys that differ only in case or in their Unicode form, text that is no Unicode, a number beyond measure.
+a number beyond measure, a query's field whose name some read as a place in an object.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +17,8 @@ MAX_CHARACTERS = 1024 * 1024
 _MAX_FIELDS = 1024
 # Not `;`: some readers end a field there, too.
 _QUERY = re.compile(r"[A-Za-z0-9_.~%+\-\[\]$'()*,:@/?=&!]*")
-_MISREAD = str.maketrans("", "", "\ufeff\u200b\u200c\u200d\u2060")  # invisible: a key with them looks like another
+
+_PLACES = frozenset("[].")  # `note[]=x`, `to[name]=x`, `to.name=x`
 
 
 class UnclearError(ValueError):
@@ -50,11 +50,6 @@ def read_arguments(text: str, *, may_be_query: bool = False) -> dict[str, Any]:
     return value
 
 
-def folded(key: str) -> str:
-    """What keys, or names of tools, have in common that a careless reader takes for one."""
-    return unicodedata.normalize("NFKC", key.translate(_MISREAD)).casefold().strip()
-
-
 def _query(text: str) -> dict[str, Any]:
     """`a=1&b=2`: each name once, percent-encoded UTF-8."""
     found: dict[str, Any] = {}
@@ -65,6 +60,8 @@ def _query(text: str) -> dict[str, Any]:
         name, equals, value = (_decoded(part) for part in field.partition("="))
         if not equals or name in found:
             raise UnclearError("their query has a field without a value, or one twice")
+        if not _PLACES.isdisjoint(name):
+            raise UnclearError("their query has a field that some read as a list or an object")
         found[name] = FormText(value)
     return found
 

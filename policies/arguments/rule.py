@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 
 from policies.arguments.paths import is_under
 from policies.arguments.patterns import MAX_TEXT, Matches, found, whole
-from policies.arguments.reading import FormText, UnclearError, folded, read_arguments
+from policies.arguments.places import MisplacedError, find, segments
+from policies.arguments.reading import FormText, UnclearError, read_arguments
 from policies.arguments.settings import ArgumentConditions, ArgumentSettings
 from policies.arguments.urls import is_of
 from policies.ledger import Ledger
 from policies.quoting import listed, shown
+from policies.tool_names import ToolEntry, readings
 from policies.verdict import ALLOW, AWAIT_ARGUMENTS, Refuse, Verdict
 from trajectory.events import CallProposed, Event, ToolAsked
 
@@ -21,13 +23,11 @@ _MAX_NUMBER = 40  # characters
 
 
 class ToolArguments:
-    """Refuses a call of a tool that `settings` names unless each argument named there meets its conditions.
+    """Refuses a call of a tool that `settings` names unless all values at each place named there meet its conditions.
 
-    A name that ends in `*` stands for all tools that begin so; of several that match, all must be met. A tool whose
-    name differs only in case, in its Unicode form or in white space is judged like the one that is named: there are
-    agents that take it for that one, to mend what a model has misspelled. Doubt refuses: arguments that cannot be
-    read in one way only, a value of another kind, an argument that is not there. What a refusal says quotes the
-    conditions, never a value.
+    A name that ends in `*` stands for all tools that begin so; of several that match, all must be met. A tool is the
+    one that is named by each of its `readings`. Doubt refuses: arguments that cannot be read in one way only, a value
+    of another kind, an argument that is not there. What a refusal says quotes the conditions, never a value.
     """
 
     name: ClassVar[str] = "tool_arguments"
@@ -36,7 +36,7 @@ class ToolArguments:
 
     def __init__(self, settings: ArgumentSettings) -> None:
         self._entries = tuple(
-            (folded(entry.removesuffix("*")), entry.endswith("*"), [_Argument(*one) for one in arguments.items()])
+            (ToolEntry.of(entry), [_Argument(*one) for one in arguments.items()])
             for entry, arguments in settings.items()
         )
 
@@ -54,13 +54,8 @@ class ToolArguments:
         return ALLOW
 
     def _concerning(self, names: tuple[str, ...]) -> list[_Argument]:
-        spelled = [folded(name) for name in names]
-        return [
-            argument
-            for entry, is_prefix, arguments in self._entries
-            if any(name.startswith(entry) if is_prefix else name == entry for name in spelled)
-            for argument in arguments
-        ]
+        read = readings(*names)
+        return [argument for entry, arguments in self._entries if entry.concerns(read) for argument in arguments]
 
     def _judged(self, tool: str, text: str, concerning: list[_Argument], *, may_be_query: bool = False) -> Verdict:
         if not concerning:
@@ -91,7 +86,7 @@ class ToolArguments:
 class _Argument:
     def __init__(self, name: str, asked: ArgumentConditions) -> None:
         self._name = name
-        self._folded = folded(name)
+        self._path = segments(name)
         self._asked = asked
         self._checks = tuple(_checks(asked))
         self.allowed = f"{self._quoted} must be {described(asked)}."
@@ -102,13 +97,14 @@ class _Argument:
 
     def problem(self, given: dict[str, Any]) -> str:
         """What is wrong with this argument; empty if nothing is."""
-        alike = [key for key in given if key != self._name and folded(key) == self._folded]
-        if alike:
-            return f"another argument is spelled almost as {self._quoted}, and a tool may take it for that"
-        if self._name not in given:
-            return "" if self._asked.optional else f"{self._quoted} is missing"
-        value = given[self._name]
-        return self._number(value) if self._asked.is_number else self._text(value)
+        try:
+            found = find(given, self._path)
+        except MisplacedError as error:
+            return f"{self._quoted} {error}"
+        if found.is_missing and not self._asked.optional:
+            return f"{self._quoted} is missing"
+        judged = self._number if self._asked.is_number else self._text
+        return next(filter(None, map(judged, found.values)), "")
 
     def _number(self, value: object) -> str:
         number = _number_of(value)

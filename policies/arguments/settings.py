@@ -9,6 +9,7 @@ from pydantic.functional_validators import AfterValidator
 
 from policies.arguments.paths import check_folder
 from policies.arguments.patterns import check_pattern
+from policies.arguments.places import check_place
 from policies.hosts import check_pattern as check_host
 from policies.tools import check_entry
 
@@ -19,7 +20,7 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class ArgumentConditions(BaseModel):
-    """What one argument must be: all that is set here must hold."""
+    """What one argument must be, or each value at a place in one: all that is set here must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +45,7 @@ class ArgumentConditions(BaseModel):
     min: Number | None = Field(default=None, description="The argument is a number, and at least this.")
     max: Number | None = Field(default=None, description="The argument is a number, and at most this.")
     optional: bool = Field(
-        default=False, strict=True, description="Whether a call may leave the argument out; by default it may not."
+        default=False, strict=True, description="Whether a call may leave it out; by default it may not."
     )
 
     @model_validator(mode="after")
@@ -66,5 +67,5 @@ class ArgumentConditions(BaseModel):
 
 
 ToolName = Annotated[str, AfterValidator(check_entry)]
-ArgumentName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+ArgumentName = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(check_place)]
 ArgumentSettings = dict[ToolName, Annotated[dict[ArgumentName, ArgumentConditions], Field(min_length=1)]]
