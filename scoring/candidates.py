@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from scoring.conduct import pool_conduct
 from scoring.efficiency import Input, Inputs, Weights, estimate_efficiency, estimate_score
-from scoring.estimates import Estimate, mean, rate, unknown
+from scoring.estimates import Estimate, mean, rate, ratio, unknown
+from scoring.fidelity.footing import FOOTINGS, Footing
 from scoring.limits import Resource, near_ceiling
 from scoring.packages import Needed
 from scoring.scorecard import CandidateRow, PassK, RunRow
 from scoring.statistics import clustered_se, design_effect, naive_se, pass_at_k, pass_hat_k
-from trajectory.runs import Candidate, Fidelity
+from trajectory.runs import Candidate
 
 MAX_K = 8
 """pass^k is shown up to this k."""
@@ -23,12 +24,13 @@ def summarize(
 ) -> CandidateRow:
     """`rows` are the runs of this candidate, all with the fingerprint of the bake-off."""
     scored = [row for row in rows if row.counting == "scored"]
-    counted = [row for row in rows if row.counting != "excluded"]
+    counted = [row for row in rows if row.is_ranked]
     flags, tasks = [float(row.passed) for row in scored], [row.task for row in scored]
     naive, clustered = naive_se(flags), clustered_se(flags, tasks)
     inputs = _inputs(scored, counted, weights)
     passed = sum(row.passed for row in rows)
-    excluded, unknown_runs = len(rows) - len(counted), len(counted) - len(scored)
+    excluded = sum(row.counting == "excluded" for row in rows)
+    unknown_runs = len(rows) - excluded - len(scored)
     return CandidateRow(
         candidate=candidate,
         is_reference=is_reference,
@@ -63,10 +65,18 @@ def summarize(
         attempts=sum(row.measures.attempts or 0 for row in rows),
         faults=_counted(row.fault.name for row in rows if row.fault),
         violations=_added(row.measures.refusals for row in rows),
-        fidelity=_fidelity(rows),
+        fidelity={footing: total for footing in FOOTINGS if (total := _results(rows, footing))},
+        shares=_shares(rows),
         conduct=pool_conduct([(row.task, row.conduct) for row in counted], needed),
         runs_without_memory=tuple(row.run for row in counted if row.measures.peak_memory_mb is None),
     )
+
+
+def success_and_score(rows: Sequence[RunRow], weights: Weights) -> tuple[Estimate, Estimate]:
+    """Of a part of a candidate's runs, as `summarize` estimates them of all."""
+    scored = [row for row in rows if row.counting == "scored"]
+    inputs = _inputs(scored, [row for row in rows if row.is_ranked], weights)
+    return inputs.success_rate.estimate, estimate_score(inputs, weights)
 
 
 def _inputs(scored: Sequence[RunRow], counted: Sequence[RunRow], weights: Weights) -> Inputs:
@@ -152,8 +162,16 @@ def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _fidelity(rows: Sequence[RunRow]) -> dict[Fidelity, int]:
-    total: Counter[Fidelity] = Counter()
-    for row in rows:
-        total.update(row.fidelity)
-    return dict(sorted(total.items()))
+def _results(rows: Sequence[RunRow], footing: Footing) -> int:
+    return sum(row.fidelity.get(footing, 0) for row in rows)
+
+
+def _shares(rows: Sequence[RunRow]) -> dict[Footing, Estimate]:
+    """Of all tool results; a run with more of them weighs more. Empty where there were none."""
+    served = [row for row in rows if row.fidelity]
+    results, tasks = [float(sum(row.fidelity.values())) for row in served], [row.task for row in served]
+    return {
+        footing: ratio([float(row.fidelity.get(footing, 0)) for row in served], results, tasks, most=1.0)
+        for footing in FOOTINGS
+        if _results(served, footing)
+    }

@@ -7,12 +7,21 @@ from collections.abc import Sequence
 from typing import Literal
 
 from scoring.comparison import ALPHA, flipped
+from scoring.fidelity.curves import fidelity_flips
+from scoring.fidelity.model import FidelityCurve
 from scoring.scorecard import CandidateRow, Caution, Pair, Ranking, RefusedRun, RunRow
-from scoring.wording import count, flip_text, percent, rests_on_faults_text
+from scoring.wording import count, fidelity_flip_text, flip_text, percent, rests_on_faults_text
 from trajectory.runs import Bakeoff
 
 URGENT = frozenset(
-    {"ranking_flip", "difference_rests_on_faults", "fingerprint_differs", "runs_missing", "stopped_early"}
+    {
+        "ranking_flip",
+        "fidelity_flip",
+        "difference_rests_on_faults",
+        "fingerprint_differs",
+        "runs_missing",
+        "stopped_early",
+    }
 )
 """What stands before any number."""
 
@@ -24,9 +33,11 @@ def find_cautions(
     rows: Sequence[RunRow],
     rankings: Sequence[Ranking],
     pairs: Sequence[Pair],
+    curves: Sequence[FidelityCurve],
     refused: Sequence[RefusedRun],
 ) -> tuple[Caution, ...]:
-    found = [*_flips(candidates, rankings), *_rests_on_faults(pairs), *_fingerprints(bakeoff, refused)]
+    found = [*_flips(candidates, rankings), *_fidelity_flips(curves), *_rests_on_faults(pairs)]
+    found.extend(_fingerprints(bakeoff, refused))
     found.extend(_stopped(bakeoff))
     tasks = {row.task for row in rows} if bakeoff.stopped else bakeoff.tasks
     planned = len(tasks) * bakeoff.trials
@@ -56,6 +67,22 @@ def _flips(candidates: Sequence[CandidateRow], rankings: Sequence[Ranking]) -> l
         }
         text = f"{flip_text(row, rankings)} It passes or is passed by {', '.join(others)}."
         cautions.append(Caution(kind="ranking_flip", text=text, candidates=(name, *others), numbers=numbers))
+    return cautions
+
+
+def _fidelity_flips(curves: Sequence[FidelityCurve]) -> list[Caution]:
+    by_key = {(curve.candidate, curve.trust): curve for curve in curves}
+    cautions = []
+    for flip in fidelity_flips(curves):
+        ahead, behind = by_key[flip.ahead, flip.trust], by_key[flip.behind, flip.trust]
+        numbers = {"at_least": flip.at_least} | {
+            f"{curve.candidate}.{at_least:g}.{measure}": float(getattr(curve.at(at_least), measure))
+            for curve in (ahead, behind)
+            for at_least in (0.0, flip.at_least)
+            for measure in ("passed", "scored")
+        }
+        text, names = fidelity_flip_text(ahead, behind, flip.at_least), (flip.ahead, flip.behind)
+        cautions.append(Caution(kind="fidelity_flip", text=text, candidates=names, numbers=numbers))
     return cautions
 
 

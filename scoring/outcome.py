@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from scoring.fidelity.footing import ACCEPTED, footings, rests_on
 from trajectory.runs import Certificate, CheckResult, Frozen, Run
 
 Label = Literal["passed", "failed", "unknown"]
-_NOT_FAITHFUL = frozenset({"missing", "written"})
 
 
 class Outcome(Frozen):
@@ -55,18 +55,14 @@ def _checked(run: Run) -> Outcome:
 
 def _fidelity_shortfall(run: Run) -> str:
     """Empty where no minimum was asked for, no tool result was served, or enough of them were faithful."""
-    if run.min_fidelity is None or not run.served:
+    counts = footings(run.served)
+    if run.min_fidelity is None or rests_on(counts, "faithful", run.min_fidelity):
         return ""
-    faithful = sum(served.fidelity not in _NOT_FAITHFUL and not served.may_be_stale for served in run.served)
-    if faithful / len(run.served) >= run.min_fidelity:
-        return ""
-    missing = sum(served.fidelity == "missing" for served in run.served)
-    written = sum(served.fidelity == "written" for served in run.served)
-    stale = len(run.served) - faithful - missing - written
-    made_up = f", {written} written by a model" if written else ""
+    faithful = sum(counts.get(footing, 0) for footing in ACCEPTED["faithful"])
+    made_up = f", {counts['written']} written by a model" if "written" in counts else ""
     return (
         f"{faithful} of {len(run.served)} tool results are faithful, {100 * run.min_fidelity:g} % are asked for "
-        f"({missing} missing, {stale} possibly stale{made_up})"
+        f"({counts.get('missing', 0)} missing, {counts.get('stale', 0)} possibly stale{made_up})"
     )
 
 

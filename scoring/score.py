@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +14,8 @@ from scoring.conduct import Background, conduct_of
 from scoring.context import Conversations
 from scoring.efficiency import Weights
 from scoring.faults import classify, stopped_early
+from scoring.fidelity.curves import fidelity_curves
+from scoring.fidelity.footing import footings
 from scoring.limits import limit_hit
 from scoring.measures import measure
 from scoring.outcome import decide
@@ -56,8 +58,11 @@ def score(
     rows = tuple(score_run(run, trajectories.get(run.trajectory), background) for run in first)
     candidates = _candidates(bakeoff, first, rows, weights)
     rankings, steps = rank(candidates), stepwise_rows(first)
-    pairs = compare_pairs(rows, [row.candidate.name for row in candidates])
-    cautions = find_cautions(bakeoff, candidates=candidates, rows=rows, rankings=rankings, pairs=pairs, refused=refused)
+    names = [row.candidate.name for row in candidates]
+    pairs, curves = compare_pairs(rows, names), fidelity_curves(rows, names, weights)
+    cautions = find_cautions(
+        bakeoff, candidates=candidates, rows=rows, rankings=rankings, pairs=pairs, curves=curves, refused=refused
+    )
     return Scorecard(
         bakeoff=bakeoff,
         weights=weights,
@@ -68,6 +73,7 @@ def score(
         pairs=pairs,
         runs=rows,
         refused_runs=refused,
+        fidelity_curves=curves,
         stepwise=steps,
         formulas=formulas(candidates, weights),
         definitions=DEFINITIONS | CONDUCT_DEFINITIONS,
@@ -94,7 +100,7 @@ def score_run(run: Run, trajectory: Trajectory | None, background: Background) -
         limit_hit=limit_hit(run.certificate),
         counting=counting,
         measures=measure(run, trajectory),
-        fidelity=dict(sorted(Counter(served.fidelity for served in run.served).items())),
+        fidelity=footings(run.served),
         model_answers=run.model_answers,
         losses=run.losses,
         conduct=conduct,

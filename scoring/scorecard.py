@@ -11,6 +11,8 @@ from scoring.decision.model import Decision
 from scoring.efficiency import Weights
 from scoring.estimates import Estimate
 from scoring.faults import Fault
+from scoring.fidelity.footing import Footing
+from scoring.fidelity.model import FidelityCurve
 from scoring.limits import LimitHit
 from scoring.measures import Measures
 from scoring.outcome import Outcome
@@ -23,7 +25,10 @@ Counting = Literal["scored", "excluded", "unknown"]
 
 
 class RunRow(Frozen):
-    """`counting`: scored enters the success rate; excluded is infrastructure; unknown has no decided check."""
+    """`counting`: scored enters the success rate; excluded is infrastructure; unknown has no decided check.
+
+    `fidelity` counts the tool results by what they stand on; a run's share of each is that count by their sum.
+    """
 
     run: str
     trajectory: str
@@ -35,7 +40,7 @@ class RunRow(Frozen):
     limit_hit: LimitHit | None
     counting: Counting
     measures: Measures
-    fidelity: dict[Fidelity, int]
+    fidelity: dict[Footing, int]
     model_answers: dict[Fidelity, int] = Field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     conduct: RunConduct
@@ -45,6 +50,11 @@ class RunRow(Frozen):
     @property
     def passed(self) -> bool:
         return self.outcome.label == "passed"
+
+    @property
+    def is_ranked(self) -> bool:
+        """Enters means and rates: neither infrastructure nor judged by a world that was not faithful enough."""
+        return self.counting != "excluded" and not self.outcome.is_below_min_fidelity
 
 
 class PassK(Frozen):
@@ -59,8 +69,10 @@ class PassK(Frozen):
 class CandidateRow(Frozen):
     """All rates are of the runs with the bake-off's fingerprint. `excluded` and `unknown_runs` are not in `success`.
 
-    Means and limit rates are over the runs that were not excluded. `standard_error` is clustered by task,
-    `naive_error` treats the runs as independent and is there to show the difference.
+    Means and limit rates are over the runs that are neither excluded nor below the minimal fidelity. `fidelity` counts
+    the tool results of all runs, `shares` says what part of them each footing has.
+    `standard_error` is clustered by task, `naive_error` treats the runs as independent and is there to show the
+    difference.
     """
 
     candidate: Candidate
@@ -96,7 +108,8 @@ class CandidateRow(Frozen):
     attempts: int
     faults: dict[str, int]
     violations: dict[str, int]
-    fidelity: dict[Fidelity, int]
+    fidelity: dict[Footing, int]
+    shares: dict[Footing, Estimate]
     conduct: CandidateConduct
     runs_without_memory: tuple[str, ...]
 
@@ -158,6 +171,7 @@ class Caution(Frozen):
         "below_min_fidelity",
         "infra_excluded",
         "memory_unknown",
+        "fidelity_flip",
         "tool_results_missing",
         "tool_results_written",
         "passed_over_limit",
@@ -187,7 +201,7 @@ class RefusedRun(Frozen):
 class Scorecard(Frozen):
     """`conclusions` says in plain sentences what can and what cannot be concluded; the first is the headline."""
 
-    format: Literal["ironcage-scorecard/1"] = "ironcage-scorecard/1"
+    format: Literal["ironcage-scorecard/2"] = "ironcage-scorecard/2"
     bakeoff: Bakeoff
     weights: Weights
     conclusions: tuple[str, ...]
@@ -197,6 +211,7 @@ class Scorecard(Frozen):
     pairs: tuple[Pair, ...]
     runs: tuple[RunRow, ...]
     refused_runs: tuple[RefusedRun, ...]
+    fidelity_curves: tuple[FidelityCurve, ...] = ()
     stepwise: tuple[StepwiseRow, ...] = ()
     formulas: tuple[Formula, ...]
     definitions: dict[str, str]

@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from scoring.comparison import ALPHA, is_below_floor, is_different, is_significant
 from scoring.efficiency import EFFICIENCY_FORMULA, Weights, score_formula
 from scoring.estimates import Estimate
+from scoring.fidelity.footing import Trust
+from scoring.fidelity.model import FidelityCurve
 from scoring.scorecard import Basis, CandidateRow, Formula, Pair, PairResult, Ranking
 from scoring.stepwise import StepwiseRow
 
@@ -19,6 +21,13 @@ BASES: dict[Basis, str] = {
     "as_scored": "with infrastructure faults excluded",
     "all_counted": "with all runs counted",
     "all_undecided_passed": "if all its undecided runs had passed",
+}
+
+TRUSTED: dict[Trust, str] = {
+    "recorded": "exact or canonical",
+    "pooled": "exact, canonical or pooled",
+    "simulated": "exact, canonical, pooled or simulated",
+    "faithful": "neither missing, written by a model nor possibly stale",
 }
 
 DEFINITIONS: dict[str, str] = {
@@ -43,6 +52,13 @@ DEFINITIONS: dict[str, str] = {
     "faults excluded and with all runs counted, and where the difference is not below the noise floor",
     "noise floor": "difference that two sets of runs of one and the same model stay below in 19 of 20 cases, from the "
     "scatter of trials within tasks; unknown where no task was tried twice",
+    "share of a fidelity": "tool results of this class / all tool results of all runs; error by linearisation, "
+    "clustered by task. Stale: served after a write that it may conflict with, however it was found",
+    "by share of tool results": "success and score over the runs with at least this share of trusted tool results; a "
+    "run without any counts at each. Unknown below 5 scored runs. Nothing is extrapolated beyond what runs reached",
+    "slope": "points of success rate for 10 points more of the share, between runs of one task: least squares with an "
+    "intercept for each task, error clustered by task (Arellano 1987). A run that goes astray asks what nobody "
+    "recorded: share and success go together, which does not say that one makes the other",
     "same action": "share of recorded steps where the candidate, given the recorded context, calls the same tools with "
     "the same arguments (as JSON, in any order), or writes text where the recording has text; clustered by task",
     "p": "exact two-sided McNemar on discordant tasks (one run per task), else paired t over task means",
@@ -137,6 +153,21 @@ def flip_text(mover: CandidateRow, rankings: Sequence[Ranking]) -> str:
     faults = ", ".join(f"{n} {fault}" for fault, n in mover.faults.items() if fault.startswith("infra."))
     why = count(undecided, "undecided run") + (f" ({faults})" if faults else "")
     return f"The ranking flips on how {why} of {name} are counted: it is {_listed(ranks)}."
+
+
+def fidelity_flip_text(ahead: FidelityCurve, behind: FidelityCurve, at_least: float) -> str:
+    """Two candidates whose order depends on how much of a run must rest on trusted tool results."""
+
+    def told(curve: FidelityCurve, share: float) -> str:
+        point = curve.at(share)
+        return f"{percent(point.success.value)}, {point.passed} of {point.scored}"
+
+    return (
+        f"The ranking flips on what the tool results rest on: {ahead.candidate} ({told(ahead, 0.0)}) is ahead of "
+        f"{behind.candidate} ({told(behind, 0.0)}) over all runs, and behind it ({told(ahead, at_least)}, against "
+        f"{told(behind, at_least)}) where at least {100 * at_least:g} % of a run's tool results are "
+        f"{TRUSTED[ahead.trust]}."
+    )
 
 
 def rests_on_faults_text(pair: Pair) -> str:

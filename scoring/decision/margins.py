@@ -27,7 +27,7 @@ def margins(
 
 def task_values(runs: Sequence[RunRow], name: str, objective: Objective) -> dict[str, float]:
     """Mean over the candidate's counted trials of each task; runs that do not say are left out."""
-    rows = [run for run in runs if run.candidate == name and run.counting != "excluded"]
+    rows = [run for run in runs if run.candidate == name and run.is_ranked]
     known = [(value, run.task) for run in rows if (value := objective.value(run)) is not None]
     return task_means([value for value, _ in known], [task for _, task in known])
 

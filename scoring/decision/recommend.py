@@ -25,7 +25,7 @@ def standings(card: Scorecard, judged: Judged, objective: Objective) -> tuple[St
 def objective_of(card: Scorecard, preset: Preset, judged: Judged) -> Objective:
     """The first objective of the preset that all runs of all contenders have; the last one if none is."""
     contenders = [name for name, (gate, _) in judged.items() if gate != "out"]
-    runs = [run for run in card.runs if run.candidate in contenders and run.counting != "excluded"]
+    runs = [run for run in card.runs if run.candidate in contenders and run.is_ranked]
     for objective in preset.objectives:
         if runs and all(objective.value(run) is not None for run in runs):
             return objective
@@ -77,7 +77,7 @@ UNKNOWN_LEAD = "an unknown lead"
 def _estimate(card: Scorecard, name: str, objective: Objective) -> Estimate:
     if objective.is_success:
         return _row(card, name).success
-    rows = [run for run in card.runs if run.candidate == name and run.counting != "excluded"]
+    rows = [run for run in card.runs if run.candidate == name and run.is_ranked]
     values = [(value, run.task) for run in rows if (value := objective.value(run)) is not None]
     if len(values) < len(rows):
         return unknown(f"{len(rows) - len(values)} of {count(len(rows), 'run')} do not say", n=len(values))

@@ -36,3 +36,5 @@ from scoring.statistics.rates import wilson as wilson
 from scoring.statistics.unpaired import UnpairedDifference as UnpairedDifference
 from scoring.statistics.unpaired import fisher_exact as fisher_exact
 from scoring.statistics.unpaired import unpaired_difference as unpaired_difference
+from scoring.statistics.within import WithinSlope as WithinSlope
+from scoring.statistics.within import within_slope as within_slope
