@@ -4,6 +4,8 @@
 2. A rule that raises, or answers with something that is no verdict, refuses (policy_failed).
 3. A ledger that cannot be reached refuses (ledger_unavailable).
 4. Messages and logs of failures hold no value from the event: it may be a secret.
+5. A person is asked only about what no rule refuses. Nothing stays reserved meanwhile: once a person has allowed a
+   call it is judged anew, with `allowed`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import get_args
 
 from policies.ledger import Ledger
 from policies.rule import Rule
-from policies.verdict import ALLOW, AWAIT_ARGUMENTS, Allow, AwaitArguments, DropTools, Refuse, Verdict
+from policies.verdict import ALLOW, AWAIT_ARGUMENTS, Allow, AskPerson, AwaitArguments, DropTools, Refuse, Verdict
 from trajectory.errors import StoreError
 from trajectory.events import AttemptEnded, CallProposed, Event, ModelAsked, ToolAsked
 
@@ -41,16 +43,20 @@ class Engine:
         """Whether any rule judges calls by their arguments: others are never worth waiting for."""
         return self._reads_arguments
 
-    def judge(self, event: Event) -> Verdict:
-        """What all rules together say of `event`. Reserves budgets where the answer is not a refusal."""
+    def judge(self, event: Event, *, allowed: bool = False) -> Verdict:
+        """What all rules together say of `event`, `allowed` by a person or not.
+
+        Reserves budgets where the event may go on, so neither with a refusal nor where a person is to be asked.
+        """
         rules = self._rules.get(type(event))
         if rules is None:
             return Refuse("policy_failed", "engine", "Policy cannot judge this kind of event, so it is refused.")
         if self._unsettled and isinstance(event, _ASKS) and not self._caught_up():
             return _unavailable("engine")
         if len(rules) == 1:  # the path of stream chunks: nothing to merge, nothing to give back
-            return _answer(rules[0], event, self._ledger)
-        return self._judge_by_all(rules, event)
+            verdict = _answer(rules[0], event, self._ledger)
+            return ALLOW if allowed and isinstance(verdict, AskPerson) else verdict
+        return self._judge_by_all(rules, event, allowed=allowed)
 
     def settle(self, event: AttemptEnded) -> None:
         """Tell the rules that an attempt is over. If the ledger cannot be reached now, it is told later.
@@ -63,9 +69,10 @@ class Engine:
                 self._unsettled.append(event)
                 return
 
-    def _judge_by_all(self, rules: tuple[Rule, ...], event: Event) -> Verdict:
+    def _judge_by_all(self, rules: tuple[Rule, ...], event: Event, *, allowed: bool) -> Verdict:
         ledger = _Reservations(self._ledger)
         drops: list[DropTools] = []
+        asks: list[AskPerson] = []
         awaited = False
         for rule in rules:
             verdict = _answer(rule, event, ledger)
@@ -78,8 +85,13 @@ class Engine:
                 awaited = True
             elif isinstance(verdict, DropTools):
                 drops.append(verdict)
+            elif isinstance(verdict, AskPerson) and not allowed:
+                asks.append(verdict)
         if awaited:
             return AWAIT_ARGUMENTS
+        if asks:
+            ledger.give_back()
+            return _question(asks)
         return _merged(drops) if drops else ALLOW
 
     def _caught_up(self) -> bool:
@@ -142,6 +154,8 @@ def _answer(rule: Rule, event: Event, ledger: Ledger) -> Verdict:
         return verdict
     if isinstance(verdict, AwaitArguments) and isinstance(event, CallProposed) and event.arguments is None:
         return verdict
+    if isinstance(verdict, AskPerson) and _is_call(event):
+        return verdict
     logger.error("rule %s answered %s to %s", rule.name, type(verdict).__name__, type(event).__name__)
     return _failed(rule.name)
 
@@ -154,6 +168,24 @@ def _failed(rule: str) -> Refuse:
 def _unavailable(rule: str) -> Refuse:
     message = f"The ledger that the rule {rule} checks budgets against cannot be reached, so this is refused."
     return Refuse("ledger_unavailable", rule, message)
+
+
+def _is_call(event: Event) -> bool:
+    """Of which a person can be told all that it does."""
+    return isinstance(event, ToolAsked) or (isinstance(event, CallProposed) and event.arguments is not None)
+
+
+def _question(asks: Sequence[AskPerson]) -> AskPerson:
+    """One question for all rules that ask: as urgent as the most urgent, and remembered only where all allow it."""
+    if len(asks) == 1:
+        return asks[0]
+    return AskPerson(
+        rule=", ".join(dict.fromkeys(ask.rule for ask in asks)),
+        why=" ".join(dict.fromkeys(ask.why for ask in asks)),
+        arguments=asks[0].arguments,
+        timeout_s=min(ask.timeout_s for ask in asks),
+        remembers=all(ask.remembers for ask in asks),
+    )
 
 
 def _merged(drops: Sequence[DropTools]) -> DropTools:

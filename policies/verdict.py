@@ -61,6 +61,21 @@ class AwaitArguments:
     """Of a proposed call whose arguments are still arriving: the rules cannot say before they are there."""
 
 
+@dataclass(frozen=True, slots=True)
+class AskPerson:
+    """Of a call whose arguments are known: it waits until a person has allowed it, and is refused otherwise.
+
+    `arguments` is what the person is asked about: the arguments as JSON in a canonical form.
+    """
+
+    rule: str
+    why: str
+    arguments: str
+    timeout_s: float
+    remembers: bool = False
+    """The same call, allowed once, need not be asked about again in its trajectory."""
+
+
 ALLOW = Allow()
 AWAIT_ARGUMENTS = AwaitArguments()
-Verdict = Allow | AwaitArguments | DropTools | Refuse
+Verdict = Allow | AskPerson | AwaitArguments | DropTools | Refuse
