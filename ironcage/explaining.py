@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ironcage.settings import Loaded
-from policies.arguments.rule import described
+from policies.arguments.argument import described
 from policies.building import build_rules
 from policies.constraints import Constraints
 from policies.engine import Engine

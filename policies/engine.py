@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Sequence
-from typing import get_args
+from typing import TypeGuard, get_args
 
 from policies.ledger import Ledger
 from policies.rule import Rule
@@ -150,11 +150,7 @@ def _answer(rule: Rule, event: Event, ledger: Ledger) -> Verdict:
         return _failed(rule.name)
     if verdict is ALLOW:
         return ALLOW
-    if isinstance(verdict, Allow | Refuse) or (isinstance(verdict, DropTools) and isinstance(event, ModelAsked)):
-        return verdict
-    if isinstance(verdict, AwaitArguments) and isinstance(event, CallProposed) and event.arguments is None:
-        return verdict
-    if isinstance(verdict, AskPerson) and _is_call(event):
+    if _is_answer(verdict, event):
         return verdict
     logger.error("rule %s answered %s to %s", rule.name, type(verdict).__name__, type(event).__name__)
     return _failed(rule.name)
@@ -170,9 +166,15 @@ def _unavailable(rule: str) -> Refuse:
     return Refuse("ledger_unavailable", rule, message)
 
 
-def _is_call(event: Event) -> bool:
-    """Of which a person can be told all that it does."""
-    return isinstance(event, ToolAsked) or (isinstance(event, CallProposed) and event.arguments is not None)
+def _is_answer(verdict: object, event: Event) -> TypeGuard[Verdict]:
+    """Whether this is a verdict, and one that can be given on such an event."""
+    if isinstance(verdict, DropTools):
+        return isinstance(event, ModelAsked)
+    if isinstance(verdict, AwaitArguments):
+        return isinstance(event, CallProposed) and event.arguments is None
+    if isinstance(verdict, AskPerson):
+        return isinstance(event, ToolAsked) or (isinstance(event, CallProposed) and event.arguments is not None)
+    return isinstance(verdict, Allow | Refuse)
 
 
 def _question(asks: Sequence[AskPerson]) -> AskPerson:
