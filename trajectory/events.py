@@ -9,10 +9,29 @@ from typing import Literal
 
 from msgspec import Struct
 
+from trajectory.conversation import Usage
+
 End = Literal["complete", "failed", "cut", "aborted", "refused"]
 """How an attempt ended. complete: the upstream's whole reply reached its end (any status below 400);
 failed: an error status, or no reply at all; cut: the reply broke off before its end; aborted: the client
 went away first; refused: policy ended it."""
+
+
+class PromptSize(Struct, frozen=True):
+    """How large a prompt is: what the provider has counted of it before, and what is new since then."""
+
+    tokens: int = 0
+    """As the provider counted the trajectory's last prompt, where this one begins with it."""
+    text_bytes: int = 0
+    """Of what is new: JSON text as it stands in the body."""
+    data_bytes: int = 0
+    """Of what is new: media given inline, and what only the provider can read."""
+    media: int = 0
+    """Images, sounds and documents among what is new."""
+    elsewhere: int = 0
+    """What is referred to and not here: files, pages, a conversation that the provider keeps."""
+    tokens_per_byte: float | None = None
+    """Of the trajectory's last prompt, as the provider counted it; None where it has not."""
 
 
 class ModelAsked(Struct, frozen=True):
@@ -26,6 +45,15 @@ class ModelAsked(Struct, frozen=True):
     body_bytes: int
     tools: tuple[str, ...] = ()
     forced_tool: str | None = None
+    session: str = ""
+    at_s: float = 0.0
+    """Unix time, by which prices are looked up."""
+    prompt: PromptSize = PromptSize()
+    max_tokens: int | None = None
+    """Most tokens of one answer; None where the request does not limit them, or as nobody can read it."""
+    answers: int = 1
+    counts: bool = False
+    """Tokens are counted, and no answer is asked for."""
 
 
 class ToolAsked(Struct, frozen=True):
@@ -73,6 +101,13 @@ class AttemptEnded(Struct, frozen=True):
     trajectory: str
     digest: str
     end: End
+    asked: ModelAsked | None = None
+    """The model's ask that policy let through; None where it did not, or where a tool was asked."""
+    is_free: bool = False
+    """Nobody bills it: it never reached the provider, or was answered with an error."""
+    usage: Usage | None = None
+    answer_bytes: int | None = None
+    """Bytes of what the model wrote; None where it may have written what was not seen here."""
 
 
 Event = ModelAsked | ToolAsked | CallProposed | BytesMoved | AttemptEnded

@@ -43,6 +43,8 @@ class Section:
     lead: bytes = b""
     memo: tuple[str, Any] | None = None
     """What a wire format read out of this section, under the format's name: see `read_as`."""
+    weight: Any = None
+    """What proxy.prompt_size weighed of it."""
     searched: bool = False
     """Personal data in it has been looked for and masked."""
     original: Section | None = None
