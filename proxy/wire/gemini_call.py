@@ -23,24 +23,38 @@ _MAX_PIECES = 100_000
 _PARTIAL = "partialargs"
 
 
+class _Joined(list[str]):
+    """The pieces of one string."""
+
+
 class PartialArguments:
-    """The object that pieces addressed by JSON path make up; strings at one path are joined."""
+    """The object that pieces addressed by JSON path make up; strings at one path are joined.
+
+    `disputed` where clients may make another object of them: one place is told twice, or cannot be reached.
+    """
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
+        self.disputed = False
 
     def add(self, path: str, value: Any) -> None:
         if len(self._values) >= _MAX_PIECES:
             raise FormatError(f"a function call has more than {_MAX_PIECES} arguments")
         known = self._values.get(path)
-        self._values[path] = known + value if isinstance(known, str) and isinstance(value, str) else value
+        if isinstance(known, _Joined) and isinstance(value, str):
+            known.append(value)
+            return
+        self.disputed = self.disputed or path in self._values
+        self._values[path] = _Joined([value]) if isinstance(value, str) else value
 
     def text(self) -> str:
         """As JSON. Where a path cannot be followed, its value stands under the path itself."""
         root: dict[str, Any] = {}
         for path, value in self._values.items():
-            if not _place(root, path, value):
-                root[path] = value
+            whole = "".join(value) if isinstance(value, _Joined) else value
+            if not _place(root, path, whole):
+                self.disputed = True
+                root[path] = whole
         return msgspec.json.encode(root).decode()
 
 
@@ -76,6 +90,7 @@ class GeminiCall:
     def close(self) -> None:
         """No piece of it will come any more. Raises FormatError if it was judged, and has changed since."""
         self.arriving.told_again(self.proposed().arguments)
+        self.arriving.disputed = self.arriving.disputed or (self.pieces is not None and self.pieces.disputed)
         self.arriving.close()
 
     def take(self, data: bytes, at: Member, call: Fields, lookup: Lookup | None) -> list[Edit]:
@@ -146,18 +161,23 @@ def _with_pieces(data: bytes, call: Member, listed: Member | None, held: list[di
 
 
 def _place(root: dict[str, Any], path: str, value: Any) -> bool:
+    """False where the path leads nowhere, or to where something stands already."""
     steps = _steps(path)
     here: Any = root
     for place, step in enumerate(steps):
         is_last = place == len(steps) - 1
         below = value if is_last else ([] if isinstance(steps[place + 1], int) else {})
         if isinstance(step, str) and isinstance(here, dict):
+            is_new = step not in here
             here = here.setdefault(step, below)
         elif isinstance(step, int) and isinstance(here, list) and step <= len(here):
-            if step == len(here):
+            is_new = step == len(here)
+            if is_new:
                 here.append(below)
             here = here[step]
         else:
+            return False
+        if is_last and not is_new:
             return False
     return bool(steps)
 

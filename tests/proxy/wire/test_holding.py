@@ -262,6 +262,8 @@ def test_gemini_arguments_in_pieces_are_judged_once_they_are_whole() -> None:
     assert b"/work" in out and b"<cut>" not in out
     both = chunk(name="careful", args={"path": "PRIVATE"}, willContinue=True)
     attacked("Gemini", [both, chunk(partialArgs=piece("/workspace", more=False)), end])
+    again = [{"jsonPath": "$['path']", "stringValue": "PRIVATE"}]
+    attacked("Gemini", [first, chunk(partialArgs=piece("/workspace", more=False) + again), end])
 
 
 @settings(max_examples=40, deadline=None)
