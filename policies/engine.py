@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeGuard, get_args
 
 from policies.ledger import Ledger
@@ -36,7 +36,7 @@ class Engine:
             kind: tuple(rule for rule in rules if kind in rule.events) for kind in EVENTS
         }
         self._reads_arguments = any(getattr(rule, "reads_arguments", False) for rule in rules)
-        self._unsettled: list[AttemptEnded] = []
+        self._unsettled: list[tuple[Rule, AttemptEnded]] = []
 
     @property
     def reads_arguments(self) -> bool:
@@ -61,13 +61,16 @@ class Engine:
     def settle(self, event: AttemptEnded) -> None:
         """Tell the rules that an attempt is over. If the ledger cannot be reached now, it is told later.
 
-        Until it has been told, new asks are refused: a failure that was never noted would be a free retry.
+        Until it has been told, new asks are refused: a failure that was never noted would be a free retry. Each rule
+        is told once: what it gives back twice would be budget from nowhere.
         """
-        for rule in self._rules[AttemptEnded]:
+        self._tell((rule, event) for rule in self._rules[AttemptEnded])
+
+    def _tell(self, endings: Iterable[tuple[Rule, AttemptEnded]]) -> None:
+        for rule, event in endings:
             answer = _answer(rule, event, self._ledger)
             if isinstance(answer, Refuse) and answer.code == "ledger_unavailable":
-                self._unsettled.append(event)
-                return
+                self._unsettled.append((rule, event))
 
     def _judge_by_all(self, rules: tuple[Rule, ...], event: Event, *, allowed: bool) -> Verdict:
         ledger = _Reservations(self._ledger)
@@ -96,8 +99,7 @@ class Engine:
 
     def _caught_up(self) -> bool:
         waiting, self._unsettled = self._unsettled, []
-        for event in waiting:
-            self.settle(event)  # an event that fails again is back in the list
+        self._tell(waiting)  # what fails again is back in the list
         return not self._unsettled
 
 

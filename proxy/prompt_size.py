@@ -96,9 +96,10 @@ def prompt_size(layout: Layout, held: HeldTurn | None, counted: CountedPrompt | 
 
 def weight_of(section: Section) -> Weight:
     """Kept with the section, as the turns to come bring it again."""
-    if section.weight is None:
-        section.weight = _weighed(section)
-    return section.weight
+    known: Weight | None = section.weight
+    if known is None:
+        known = section.weight = _weighed(section)
+    return known
 
 
 def _weighed(section: Section) -> Weight:
