@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from policies.approvals.rule import Approvals
 from policies.arguments.rule import ToolArguments
 from policies.calls_within import CallsWithin
 from policies.constraints import Constraints
@@ -31,6 +32,8 @@ def build_rules(
         rules.append(ToolAllowlist(limits.allowed_tools, settings.tools.offered))
     if settings.tools.arguments:
         rules.append(ToolArguments(settings.tools.arguments))
+    if settings.approvals is not None:
+        rules.append(Approvals(settings.approvals))
     if rules:
         rules.append(CallsWithin(rules))
     rules.append(

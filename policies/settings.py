@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from policies.approvals.settings import ApprovalSettings
 from policies.arguments.settings import ArgumentSettings
 from policies.constraints import HostList, Section
 from policies.redaction.settings import RedactionSettings
@@ -55,6 +56,9 @@ class PolicySettings(Section):
 
     retries: RetrySettings = Field(default=RetrySettings(), description="What happens when the retry budget is spent.")
     tools: ToolSettings = Field(default=ToolSettings(), description="What happens to tools beyond the allowlist.")
+    approvals: ApprovalSettings | None = Field(
+        default=None, description="Calls of tools that wait until a person has allowed them; none if absent."
+    )
     egress: EgressSettings = Field(
         default=EgressSettings(), description="Which hosts may be reached, and which bytes count."
     )
