@@ -66,8 +66,8 @@ class Approvals:
             code="tool_arguments_refused",
             rule=self.name,
             message=(
-                f'A call of the tool "{shown(tool)}" may need a person to allow it (policies.approvals), and nobody can '
-                f"be asked about these arguments: {why}. Send one JSON object."
+                f'The call of the tool "{shown(tool)}" may have to wait for somebody (policies.approvals), and no '
+                f"person can be asked about these arguments: {why}. Send one JSON object."
             ),
             subject=shown(tool),
         )

@@ -26,8 +26,8 @@ class ApprovalSettings(Section):
     """Calls that wait until a person has allowed them."""
 
     tools: Annotated[dict[ToolName, ApprovedTool], Field(min_length=1)] = Field(
-        description="Tools whose calls wait for a person: {pay: {unless: {amount: {max: 100}}}, delete_*: {}}. Names as "
-        "in constraints.allowed_tools; a name that some agent may take for one of them counts, too. A tool that the "
+        description="Tools whose calls wait for a person: {pay: {unless: {amount: {max: 100}}}, delete_*: {}}. Names "
+        "as in constraints.allowed_tools; a name that some agent may take for one of them counts, too. A tool that the "
         "provider runs by itself cannot wait: keep it off that list.",
     )
     timeout_s: Annotated[float, Field(gt=0, le=_DAY_S, allow_inf_nan=False)] = Field(

@@ -75,7 +75,7 @@ def test_nobody_is_asked_about_what_can_be_read_in_two_ways(arguments: str) -> N
         assert isinstance(verdict, AskPerson) and verdict.arguments == "{}"
         return
     assert isinstance(verdict, Refuse) and verdict.code == "tool_arguments_refused"
-    assert "nobody can be asked" in verdict.message
+    assert "no person can be asked" in verdict.message
 
 
 def test_nobody_is_asked_about_what_the_tool_may_get_otherwise() -> None:
