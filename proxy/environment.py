@@ -19,6 +19,9 @@ from urllib.parse import quote, urlsplit
 
 from trajectory.errors import OperatorError
 
+APPROVALS_TOKEN = "IRONCAGE_APPROVALS_TOKEN"  # noqa: S105 -- the name of the variable
+"""Who has it may decide on calls that wait for a person: no agent may."""
+
 Vendor = Literal["openai", "anthropic", "gemini", "mistral"]
 
 # Each vendor's variables, and whether their value ends in the API's version: SDKs of the others add it themselves.
@@ -51,6 +54,11 @@ class UpstreamAddress:
     base_url: str
     kind: str = "model"
     wire: str = ""
+
+
+def without_approvals_token(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process may inherit that an agent controls, or that an agent's output controls."""
+    return {name: value for name, value in environment.items() if name != APPROVALS_TOKEN}
 
 
 def child_environment(

@@ -19,6 +19,7 @@ import typer
 
 from ironcage.reach import agent_environment, build_store, ca_folder
 from ironcage.settings import Loaded, address, load
+from proxy.environment import without_approvals_token
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name, new_id, trajectory_id
 from trajectory.trajectory import Launch
@@ -73,7 +74,7 @@ def run_agent(
     trajectory = trajectory_id(checked_name("session", session), None)
     if task is not None:
         checked_name("task", task)
-    environment = {**inherited, **_environment(loaded, session, inherited)}
+    environment = {**without_approvals_token(inherited), **_environment(loaded, session, inherited)}
     if shutil.which(command[0], path=environment.get("PATH")) is None:
         raise OperatorError(f"no such command: {command[0]}", hint="ironcage run -- CMD ARGUMENTS")
     launch = Launch(tuple(command), str(Path.cwd()))

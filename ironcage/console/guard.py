@@ -4,7 +4,10 @@
    rebinding) sends its own name, and is refused.
 2. The token comes as header x-ironcage-token, or once through the form or `?token=`, which set a cookie that scripts
    cannot read and other sites cannot send. The cookie holds a digest keyed with the token, not the token.
-3. What recordings hold is hostile: no script runs on any page, and no page can be framed.
+3. What recordings hold is hostile: no page can be framed, and no script runs but the one of the approvals page, which
+   its policy names by digest.
+4. What changes something is refused where a browser says that a page elsewhere sends it. Another port of this machine
+   is elsewhere: an agent may well serve a page there, and cookies do not tell ports apart.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from proxy.gateway_listening import is_loopback
 
 COOKIE = "ironcage_console"
 HEALTH = ("/healthz", "/readyz")
+_READING = ("GET", "HEAD")
 _WITHOUT_TOKEN = (*HEALTH, "/login", "/assets/console.css")
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -60,9 +64,8 @@ class Guard:
         """None where the request may go on."""
         if request.path in HEALTH:
             return None
-        if self._on_loopback and not _names_loopback(request.host):
-            said = "This console listens on this machine only. Open it as 127.0.0.1 or localhost."
-            return problem(request, 421, said)
+        if (foreign := self._foreign(request)) is not None:
+            return foreign
         if self._token is None or request.path in _WITHOUT_TOKEN or self._is_known(request):
             return None
         given = request.query.get("token")
@@ -71,6 +74,14 @@ class Guard:
         if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
             return web.json_response({"error": "x-ironcage-token is missing or wrong"}, status=401)
         return self.form(request.path_qs if given is None else _without_token(request), wrong=given is not None)
+
+    def _foreign(self, request: web.Request) -> web.StreamResponse | None:
+        if self._on_loopback and not _names_loopback(request.host):
+            said = "This console listens on this machine only. Open it as 127.0.0.1 or localhost."
+            return problem(request, 421, said)
+        if request.method not in _READING and request.path != "/login" and _is_from_elsewhere(request):
+            return problem(request, 403, "A page of another origin sent this.")
+        return None
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """The form's answer."""
@@ -115,6 +126,14 @@ def local_path(target: str) -> str:
 def _without_token(request: web.Request) -> str:
     rest = [(name, value) for name, value in request.query.items() if name != "token"]
     return request.rel_url.raw_path + (f"?{urlencode(rest)}" if rest else "")
+
+
+def _is_from_elsewhere(request: web.Request) -> bool:
+    """As the browser says: programs send neither of the two. An Origin of null, from a sandbox or a file, is none."""
+    origin = request.headers.get("Origin")
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return True
+    return origin is not None and urlsplit(origin).netloc != request.host
 
 
 def _names_loopback(host: str) -> bool:

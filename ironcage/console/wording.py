@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 MB = 1024 * 1024
 _INDENT = "  "
+_MOST_INDENTED = 24
 _SHORT = 100
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
@@ -51,28 +53,37 @@ def pretty(text: str) -> str:
     """Longer JSON objects and lists on several lines, each token as it was written; anything else as it is."""
     if len(text) <= _SHORT and "\n" not in text:
         return text
+    return "".join(laid_out(text)) if is_nested_json(text) else text
+
+
+def is_nested_json(text: str) -> bool:
     try:
-        is_nested = isinstance(json.loads(text), dict | list)
+        return isinstance(json.loads(text), dict | list)
     except (ValueError, RecursionError):
-        return text
-    return _indented(text) if is_nested else text
+        return False
 
 
-def _indented(text: str) -> str:
-    """Not parsed and written anew: 1.10, a double key and an escaped letter stay what they were."""
-    written: list[str] = []
+def laid_out(text: str) -> Iterator[str]:
+    """JSON on several lines, token by token: those that begin with a quotation mark are strings as they were written.
+
+    Not parsed and written anew: 1.10, a double key and an escaped letter stay what they were.
+    """
     depth = 0
     tokens = _TOKEN.findall(text)
     for index, part in enumerate(tokens):
         before, after = tokens[index - 1] if index else "", tokens[index + 1] if index + 1 < len(tokens) else ""
         if part in ("[", "{"):
             depth += 1
-            written.append(part if after in ("]", "}") else f"{part}\n{_INDENT * depth}")
+            yield part if after in ("]", "}") else f"{part}\n{_indent(depth)}"
         elif part in ("]", "}"):
             depth -= 1
-            written.append(part if before in ("[", "{") else f"\n{_INDENT * depth}{part}")
+            yield part if before in ("[", "{") else f"\n{_indent(depth)}{part}"
         elif part == ",":
-            written.append(f",\n{_INDENT * depth}")
+            yield f",\n{_indent(depth)}"
         else:
-            written.append(": " if part == ":" else part)
-    return "".join(written)
+            yield ": " if part == ":" else part
+
+
+def _indent(depth: int) -> str:
+    """Bounded: a kilobyte of brackets would else be a megabyte of blanks."""
+    return _INDENT * min(depth, _MOST_INDENTED)

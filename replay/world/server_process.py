@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO
 
+from proxy.environment import without_approvals_token
 from trajectory.errors import CageError
 
 _MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -33,7 +34,7 @@ class ServerProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, "IRONCAGE_SEED": str(seed)},
+                env={**without_approvals_token(os.environ), "IRONCAGE_SEED": str(seed)},
                 start_new_session=True,
                 limit=_MAX_LINE_BYTES,
             )

@@ -262,3 +262,11 @@ for url in (os.environ["IRONCAGE_URL"] + "/healthy", "http://tool.invalid:81/a",
     ]
     await door.stop()
     await runner.cleanup()
+
+
+def test_an_agent_does_not_inherit_the_approvals_token(
+    listening: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IRONCAGE_APPROVALS_TOKEN", "a-token-of-the-operator")
+    code = "import os; raise SystemExit('a-token-of-the-operator' in os.environ.values())"
+    assert run(code, settings(tmp_path, listen=listening), Notes()) == 0

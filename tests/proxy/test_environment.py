@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.environment import UpstreamAddress, child_environment
+from proxy.environment import UpstreamAddress, child_environment, without_approvals_token
 from proxy.intercept.credentials import read_proxy_authorization
 from trajectory.errors import OperatorError
 
@@ -157,3 +157,7 @@ async def test_tools_beside_the_gateway_on_loopback_go_through_the_door(client: 
     assert hits[1] in ("data", "door")  # base-URL traffic: either way is the gateway's
     for server in servers.values():
         server.close()
+
+
+def test_the_approvals_token_is_left_out_and_nothing_else() -> None:
+    assert without_approvals_token({"A": "1", "IRONCAGE_APPROVALS_TOKEN": "t", "B": ""}) == {"A": "1", "B": ""}
