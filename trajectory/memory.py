@@ -11,7 +11,7 @@ from trajectory.errors import StoreError
 from trajectory.record import Attempt
 from trajectory.runs import Bakeoff, Run
 from trajectory.steps import in_order, refusals_in, steps_of
-from trajectory.store import Side
+from trajectory.store import Place, Side
 from trajectory.trajectory import Launch, OutcomeLabel, Trajectory, TrajectorySummary
 
 
@@ -75,7 +75,13 @@ class MemoryStore:
             kept.header = replace(kept.header, label=label, label_evidence=evidence)
 
     def find(
-        self, *, session: str | None = None, task: str | None = None, source: str | None = None, limit: int = 1000
+        self,
+        *,
+        session: str | None = None,
+        task: str | None = None,
+        source: str | None = None,
+        before: Place | None = None,
+        limit: int = 1000,
     ) -> list[TrajectorySummary]:
         with self._lock:
             chosen = [
@@ -84,6 +90,7 @@ class MemoryStore:
                 if session in (None, kept.header.session)
                 and task in (None, kept.header.task)
                 and source in (None, kept.header.source)
+                and (before is None or (kept.header.started_at, kept.header.id) < before)
             ]
             chosen.sort(key=lambda kept: (kept.header.started_at, kept.header.id), reverse=True)
             return [_summary(kept) for kept in chosen[: max(limit, 0)]]

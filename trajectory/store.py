@@ -14,6 +14,8 @@ from trajectory.runs import Bakeoff, Run
 from trajectory.trajectory import Launch, OutcomeLabel, Trajectory, TrajectorySummary
 
 Side = Literal["request", "reply", "client_reply"]
+Place = tuple[float, str]
+"""Start (seconds since 1970) and id of a trajectory: its place in a listing. With an empty id, that instant's end."""
 
 
 class Store(Protocol):
@@ -36,9 +38,15 @@ class Store(Protocol):
         """Say that a recorded run passed or failed (None: take it back). StoreError if there is no such trajectory."""
 
     def find(
-        self, *, session: str | None = None, task: str | None = None, source: str | None = None, limit: int = 1000
+        self,
+        *,
+        session: str | None = None,
+        task: str | None = None,
+        source: str | None = None,
+        before: Place | None = None,
+        limit: int = 1000,
     ) -> list[TrajectorySummary]:
-        """Newest first."""
+        """Newest first; `before`: only what comes behind this place in that order."""
 
     def trajectory(self, trajectory: str) -> Trajectory:
         """Steps in the order in which they began. StoreError if there is no such trajectory."""

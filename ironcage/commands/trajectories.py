@@ -11,7 +11,9 @@ import typer
 
 from ironcage.output import Json, print_bytes, print_json, print_table, print_text, when
 from ironcage.reach import build_store
+from ironcage.retention import InUse, began_before, read_age
 from ironcage.settings import load
+from trajectory.clock import SYSTEM_CLOCK
 from trajectory.errors import OperatorError
 from trajectory.formats.jsonl import export_trajectory, import_trajectory
 from trajectory.store import Store
@@ -187,9 +189,43 @@ def import_(
 @app.command()
 def delete(
     context: typer.Context,
-    trajectories: Annotated[list[str], typer.Argument(metavar="TRAJECTORY...", help="Ids, as `list` shows them.")],
+    trajectories: Annotated[
+        list[str] | None, typer.Argument(metavar="[TRAJECTORY...]", help="Ids, as `list` shows them.")
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            help="All that began longer ago than this (90m, 12h, 30d, 8w), but those that kept tasks and bake-offs "
+            "stand on."
+        ),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="With --older-than: only live, replay or imported ones.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, and delete nothing.")] = False,
 ) -> None:
     """Delete trajectories for good."""
+    if (older_than is None) == (not trajectories):
+        raise OperatorError("nothing says what to delete", hint="give ids, or --older-than 30d; not both")
     with closing(_store(context)) as store:
-        for trajectory in trajectories:
-            store.delete(trajectory)
+        if older_than is not None:
+            _delete_old(store, SYSTEM_CLOCK.now_s() - read_age(older_than), source, dry_run=dry_run)
+            return
+        for trajectory in trajectories or ():
+            if dry_run:
+                store.trajectory(trajectory)
+            else:
+                store.delete(trajectory)
+
+
+def _delete_old(store: Store, before_s: float, source: str | None, *, dry_run: bool) -> None:
+    in_use = InUse.of(store)
+    deleted = kept = 0
+    for one in began_before(store, before_s, source):
+        if in_use.holds(one):
+            kept += 1
+            continue
+        if not dry_run:
+            store.delete(one.id)
+        deleted += 1
+    did = "would be deleted" if dry_run else "deleted"
+    stay = f"; {kept} stay, since kept tasks or bake-offs stand on them" if kept else ""
+    typer.echo(f"{deleted} {did}, begun before {when(before_s)} UTC{stay}")

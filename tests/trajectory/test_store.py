@@ -81,6 +81,20 @@ def test_a_listing_counts_without_confusing_trajectories(store: Store) -> None:
     assert store.find(limit=0) == []
 
 
+def test_a_listing_is_read_on_from_any_place_with_nothing_twice_or_left_out(store: Store) -> None:
+    for name in ("a", "b", "c"):
+        store.append([model_attempt(7, id=name, trajectory=name, session=name)])
+    store.append([model_attempt(8, id="new", trajectory="new", session="new")])
+    read: list[str] = []
+    page = store.find(limit=2)
+    while page:
+        read += [one.id for one in page]
+        page = store.find(before=(page[-1].started_at, page[-1].id), limit=2)
+    assert read == ["new", "c", "b", "a"]
+    newest = store.find(limit=1)[0]
+    assert [one.id for one in store.find(before=(newest.started_at, ""))] == ["c", "b", "a"]
+
+
 def test_a_launch_may_come_before_the_first_attempt_and_be_completed_later(store: Store, clock: ManualClock) -> None:
     store.launched("s-1", Launch(("python", "agent.py"), "/work dir"), task="t-1", source="replay")
     empty = store.trajectory("s-1")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import batched
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, distinct, func, select
+from sqlalchemy import Connection, Row, Select, case, distinct, func, select, tuple_
 
 from trajectory.conversation import ToolDefinition
 from trajectory.errors import StoreError
@@ -15,7 +15,7 @@ from trajectory.sql.rows import read_attempt, read_tools
 from trajectory.sql.schema import attempts, spans, trajectories
 from trajectory.sql.spans import split_digests, unpacked
 from trajectory.steps import steps_of
-from trajectory.store import Side
+from trajectory.store import Place, Side
 from trajectory.trajectory import Step, TrajectorySummary
 
 _MOST_PARAMETERS = 500
@@ -61,10 +61,14 @@ def read_body(connection: Connection, attempt: str, side: Side) -> bytes | None:
     return b"".join([kept[digest].data for digest in digests])
 
 
-def read_summaries(connection: Connection, wanted: dict[str, str], limit: int) -> list[TrajectorySummary]:
+def read_summaries(
+    connection: Connection, wanted: dict[str, str], before: Place | None, limit: int
+) -> list[TrajectorySummary]:
     """Newest first. Counted by the database; no attempt is loaded."""
     table = trajectories
     page = select(table).where(*(table.c[name] == value for name, value in wanted.items()))
+    if before is not None:
+        page = page.where(tuple_(table.c.started_at, table.c.id) < before)
     page = page.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
     headers = connection.execute(page).all()
     totals: dict[str, Row[Any]] = {}

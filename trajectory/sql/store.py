@@ -20,7 +20,7 @@ from trajectory.sql.faults import told
 from trajectory.sql.reading import read_attempts, read_body, read_steps, read_summaries
 from trajectory.sql.rows import clean, clean_or_none, json_text, read_launch
 from trajectory.sql.statements import upsert_for
-from trajectory.store import Side
+from trajectory.store import Place, Side
 from trajectory.trajectory import Launch, OutcomeLabel, Trajectory, TrajectorySummary
 
 
@@ -75,13 +75,18 @@ class SqlStore:
                 raise _no_trajectory(trajectory)
 
     def find(
-        self, *, session: str | None = None, task: str | None = None, source: str | None = None, limit: int = 1000
+        self,
+        *,
+        session: str | None = None,
+        task: str | None = None,
+        source: str | None = None,
+        before: Place | None = None,
+        limit: int = 1000,
     ) -> list[TrajectorySummary]:
-        wanted = {"session": session, "task": task, "source": source}
+        named = {"session": session, "task": task, "source": source}
+        wanted = {name: clean(value) for name, value in named.items() if value is not None}
         with self._read() as connection:
-            return read_summaries(
-                connection, {name: clean(value) for name, value in wanted.items() if value is not None}, max(limit, 0)
-            )
+            return read_summaries(connection, wanted, before, max(limit, 0))
 
     def trajectory(self, trajectory: str) -> Trajectory:
         with self._read() as connection:

@@ -108,3 +108,11 @@ def test_delete_takes_the_named_ones_and_says_when_one_is_unknown(recorded: Comm
     assert recorded("trajectories", "delete", "s-1").code == 0
     assert [one["id"] for one in recorded("trajectories", "list", "--json").json] == ["s-2"]
     assert recorded("trajectories", "delete", "s-1").code == 3
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["s-1", "--older-than", "30d"], ["--older-than", "0d"], ["--older-than", "x"]]
+)
+def test_delete_without_a_clear_word_of_what_deletes_nothing(recorded: CommandLine, arguments: list[str]) -> None:
+    assert recorded("trajectories", "delete", *arguments).code == 2
+    assert len(recorded("trajectories", "list", "--json").json) == 2
