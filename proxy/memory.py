@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from policies.redaction.pseudonyms import Vault
+from proxy.allowances import Allowances
 from proxy.two_views import TwoViews
 from proxy.wire.layout import Layout
 from trajectory.conversation import Message, Reply
@@ -45,6 +46,7 @@ class TrajectoryMemory:
     """The attempt at `layout` is over and did not succeed: it failed, was refused, or was given up."""
     held_bytes: int = 0
     views: TwoViews = field(default_factory=TwoViews)
+    allowances: Allowances = field(default_factory=Allowances)
     operations: OrderedDict[str, tuple[str, int, bool]] = field(default_factory=OrderedDict)
     """Body digest -> (operation, attempts so far, last one did not succeed), for the most recent bodies."""
 
@@ -121,8 +123,9 @@ class Memories:
         memory.unanswered = False
         if self._by_id.setdefault(memory.id, memory) is not memory:
             return  # forgotten while it was under way, and its place is taken: nothing builds on it
-        self._body_bytes += len(layout.body) - memory.held_bytes
-        memory.held_bytes = len(layout.body)
+        held_bytes = len(layout.body) + memory.views.held_bytes
+        self._body_bytes += held_bytes - memory.held_bytes
+        memory.held_bytes = held_bytes
         key = _opening(layout)
         if len(key) not in self._opening_lengths:
             self._opening_lengths = tuple(sorted({*self._opening_lengths, len(key)}, reverse=True))
@@ -175,6 +178,7 @@ class Memories:
         if memory is not None:
             self._body_bytes -= memory.held_bytes
             memory.layout, memory.answer, memory.held_bytes = None, None, 0
+            memory.views = TwoViews()
             memory.operations.clear()
 
     def _forget_oldest(self) -> None:

@@ -15,6 +15,7 @@ from proxy.wire.format import TurnCalls, Wire
 from proxy.wire.layout import Layout
 
 _MAX_PLACES = 256
+_MAX_HELD_BYTES = 1024 * 1024
 _MAX_ALIKE = 8  # answers to one conversation, of which the client goes on with one, or to several at the same length
 
 
@@ -24,14 +25,19 @@ class _Answer(NamedTuple):
     turn: TurnCalls
     before: int | None
 
+    @property
+    def held_bytes(self) -> int:
+        return sum(len(call.raw) + len(call.notice or "") + len(call.id) + len(call.name) for call in self.turn)
+
 
 @dataclass(slots=True, eq=False)
 class TwoViews:
-    """Of one trajectory. Of more turns than it has room for, the oldest are forgotten: they go out as they come.
+    """Of one trajectory. Of more turns or bytes than it has room for, the oldest are forgotten: they go out as they come.
 
     A turn is known by its place, the index of its first item, and by the ids that a server may hold it under.
     """
 
+    held_bytes: int = 0
     _known: dict[int | str, tuple[_Answer, ...]] = field(default_factory=dict)
 
     def answered(self, wire: Wire, layout: Layout, reply_id: str | None, turn: TurnCalls) -> None:
@@ -41,7 +47,7 @@ class TwoViews:
         held = wire.held_turn(layout)
         latest = held.id if held is not None and held.is_latest else None
         if latest is not None:
-            self._known.pop(latest, None)
+            self._taken(latest)
         if not turn or any(call.notice is not None and not call.raw for call in turn):
             return
         at = len(layout.items)
@@ -49,9 +55,11 @@ class TwoViews:
         answer = _Answer(turn, _said_before(wire, layout, at) if at else None)
         for place in (at or 1, reply_id, latest):
             if place:
-                self._known[place] = (answer, *self._known.pop(place, ()))[:_MAX_ALIKE]
-        while len(self._known) > _MAX_PLACES:
-            del self._known[next(iter(self._known))]
+                answers = (answer, *self._taken(place))[:_MAX_ALIKE]
+                self._known[place] = answers
+                self.held_bytes += _bytes_of(answers)
+        while len(self._known) > _MAX_PLACES or self.held_bytes > _MAX_HELD_BYTES:
+            self._taken(next(iter(self._known)))
 
     def put_back(self, wire: Wire, layout: Layout) -> int:
         """The number of refused calls that were put back into what is new in `layout`."""
@@ -67,6 +75,12 @@ class TwoViews:
                 count += _refused(turn)
             at = put[1] if put is not None else at + 1
         return count
+
+    def _taken(self, place: int | str) -> tuple[_Answer, ...]:
+        """What was known of a place, and is no more."""
+        answers = self._known.pop(place, ())
+        self.held_bytes -= _bytes_of(answers)
+        return answers
 
     def _put_back_held(self, wire: Wire, layout: Layout) -> int:
         held = wire.held_turn(layout)
@@ -93,3 +107,7 @@ def _said_before(wire: Wire, layout: Layout, at: int) -> int:
 
 def _refused(turn: TurnCalls) -> int:
     return sum(call.notice is not None for call in turn)
+
+
+def _bytes_of(answers: tuple[_Answer, ...]) -> int:
+    return sum(answer.held_bytes for answer in answers)

@@ -84,12 +84,15 @@ class StreamedCall:
 
 @dataclass(slots=True)
 class _Piece:
-    """What one delta says of a call, at `at`. `renames`: some client would read another name with it."""
+    """What one delta says of a call, at `at`. `renames`: some client would read another name with it.
+    `strays`: one that goes by ids would take it for a piece of another call.
+    """
 
     call: Call
     known: StreamedCall
     at: tuple[int, int]
-    renames: bool
+    renames: bool = False
+    strays: bool = False
 
 
 @dataclass(slots=True)
@@ -111,6 +114,7 @@ class StreamedCalls:
         self._all: list[StreamedCall] = []
         self._latest: dict[object, StreamedCall] = {}  # by key
         self._joined: dict[object, str] = {}  # by slot: the name that a client has who joins all that it is told
+        self._with_id: dict[str, list[StreamedCall]] = {}  # those that were sent
         self._has_indices = False
         self._sent = 0
 
@@ -189,15 +193,18 @@ class StreamedCalls:
     def _piece(self, key: object, call: Call, at: tuple[int, int], notices: list[str]) -> _Piece:
         name = call.inner.name if isinstance(call.inner.name, str) else ""
         known = self._latest.get(key)
-        renames = False
         if known is None or self._is_another(known, call, name):
             known = self._begin(key, call, name)
             if known.notice is not None:
                 notices.append(known.notice)
-        elif name:
-            renames = self._renames(known, call, name)
+            piece = _Piece(call, known, at)
+        else:
+            if known is not self._all[-1]:
+                self._check_late(known)
+            renames = bool(name) and self._renames(known, call, name)
+            piece = _Piece(call, known, at, renames, self._strays(known, call))
         known.arguments.add(call.inner.text())
-        return _Piece(call, known, at, renames)
+        return piece
 
     def _is_another(self, known: StreamedCall, call: Call, name: str) -> bool:
         """Some servers send all calls under one index, or under none; each of them is whole then."""
@@ -222,10 +229,31 @@ class StreamedCalls:
         else:
             if self._lookup is not None:
                 known.restorer = Restorer(self._lookup, partial(json_escape, levels=0 if known.is_custom else 1))
+            self._identify(known)
             self._place(known)
         self._all.append(known)
         self._latest[key] = known
         return known
+
+    def _identify(self, new: StreamedCall) -> None:
+        if new.id:
+            others = self._with_id.setdefault(new.id, [])
+            if others and not self._pass(new.name, *(other.name for other in others)):
+                raise FormatError("two tool calls have one id")
+            others.append(new)
+
+    def _check_late(self, known: StreamedCall) -> None:
+        """Of a piece of a call that another has followed: some clients take it for a piece of that one."""
+        latest = next((call for call in reversed(self._all) if not call.refused), known)
+        if not known.refused and latest is not known and not self._pass(latest.name):
+            raise FormatError("a piece of a tool call came after the next call had begun")
+
+    def _strays(self, known: StreamedCall, call: Call) -> bool:
+        """Whether a piece has an id that is not its call's, and must not: where arguments are judged, or a name is."""
+        if known.refused or not known.id or call.id in (None, "", known.id):
+            return False
+        others = self._with_id.get(call.id, ()) if isinstance(call.id, str) else ()
+        return not self._pass(known.name, *(other.name for other in others))
 
     def _place(self, new: StreamedCall) -> None:
         """Give a call the index that it is sent with: one that no other has, unless both may pass as one, too."""
@@ -276,10 +304,12 @@ class StreamedCalls:
         given = call.inner.given
         out = known.restored(given, ends=ends) if isinstance(given, str) else None
         is_object = given is not None and out is None
-        if is_placed and not piece.renames and not is_object and out == given:
+        if is_placed and not piece.renames and not piece.strays and not is_object and out == given:
             return []  # the common case: nothing of the chunk needs to be looked up
         outer = inner = members(chunk, *piece.at)
         edits = [] if is_placed else [_index_edit(piece, outer.get("index"))]
+        if piece.strays:
+            edits += without_member(chunk, outer, "id")
         if known.key != LEGACY:
             at = outer.get("custom" if call.custom is not None else "function")
             inner = members(chunk, at.start, at.end) if at is not None and chunk[at.start] == 0x7B else {}

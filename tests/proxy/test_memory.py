@@ -66,6 +66,18 @@ def test_bodies_in_memory_are_bounded_and_accounted_for_to_the_byte(monkeypatch:
         assert len(held) == 3, round_
 
 
+def test_turns_that_are_kept_in_two_views_count_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.memory._MAX_BODY_BYTES", 1000)
+    memories = Memories()
+    first = known(memories, "a")
+    first.views.held_bytes = 900
+    memories.judged(first, layout("x"))
+    memories.judged(known(memories, "b"), layout("y" * 100))
+    assert memories.known("a") is None and memories.known("b") is not None
+    memories.over("b")
+    assert memories._body_bytes == 0
+
+
 def test_a_trajectory_forgotten_while_it_is_under_way_comes_back_and_counts_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -106,6 +106,23 @@ def test_of_very_many_turns_the_oldest_are_forgotten() -> None:
     assert layout.items[599].section.original is not None
 
 
+def test_of_very_long_turns_the_oldest_are_forgotten_and_none_is_that_is_too_long() -> None:
+    wire = OpenAIChat()
+    views = TwoViews()
+    long = "x" * 300_000
+    messages: list[dict[str, object]] = [{"role": "user", "content": "x"}]
+    for n in range(9):
+        layout = read_layout(StrictChat().request(messages, streamed=False), "messages")
+        raw = b'{"id":"c%d","type":"function","function":{"name":"bad","arguments":"%s"}}' % (n, long.encode())
+        views.answered(wire, layout, None, (TurnCall(f"c{n}", "bad", notice("bad"), raw),))
+        messages += [{"role": "assistant", "content": notice("bad")}, {"role": "user", "content": "x"}]
+    assert len(long) * 3 < views.held_bytes < 1024 * 1024
+    layout = read_layout(StrictChat().request(messages, streamed=False), "messages")
+    assert views.put_back(wire, layout) == 3
+    views.answered(wire, layout, None, (TurnCall("c", "bad", notice("bad"), b"{}" * 2**20),))
+    assert views.held_bytes == 0
+
+
 @FORMATS
 def test_a_client_that_says_something_else_instead_gets_the_turn_put_back_again(talk: Callable[[], Talk]) -> None:
     chat = talk()

@@ -126,6 +126,48 @@ def test_calls_whose_arguments_are_judged_are_not_joined() -> None:
     assert [piece["index"] for piece in pieces(out)] == [0, 1]
 
 
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [call(0, "careful", "", "c0"), call(1, "free", '{"path":"PRIVATE"}', "c0")],
+        [call(0, "free", "", "c0"), call(1, "careful", "", "c0"), call(0, None, '{"path":"PRIVATE"}')],
+        [call(0, "free", "", "c0"), call(1, "careful", "", "c1"), call(0, None, '{"path":"PRIVATE"}')],
+        [call(0, "free", "", "c0"), call(1, "careful", "", "c1"), call(0, None, '{"path":"PRIVATE"}', "c1")],
+        [call(0, "free", "", "c0"), call(0, "careful", "", "c1"), call(0, None, '{"path":"PRIVATE"}', "c1")],
+        [call(None, "careful", "", "c0"), call(0, "free", '{"path":"PRIVATE"}', "c0")],
+    ],
+)
+def test_no_client_takes_the_arguments_of_one_call_for_those_of_a_judged_one(calls: list[Any]) -> None:
+    """Some go by ids, some add whatever comes to the call that began last."""
+
+    class Careful(OnlyGood):
+        reads_arguments = True
+
+        def awaits_arguments(self, name: str) -> bool:
+            return name == "careful"
+
+        def call(self, name: str, call_id: str, arguments: Any) -> None:
+            return None  # this tool may be called without its argument
+
+        def passes(self, name: str) -> bool:
+            return name == "free"
+
+    reader, out = stream_reader(ChatStream, Careful()), b""
+    with pytest.raises(FormatError):
+        for one in [*map(calling, calls), END]:
+            out += reader.feed(one).send
+    assert b"PRIVATE" not in out
+
+
+def test_an_id_of_another_call_is_taken_from_a_piece_that_is_judged() -> None:
+    """Servers that make up an id for each piece: of a call that is judged, one reading is left."""
+    stream = calling(call(0, "a", '{"x":', "c0")) + calling(call(0, None, "1}", "c9")) + END
+    assert read(stream)[0] == stream
+    out = streamed(stream_reader(ChatStream, Waiting()), [stream])
+    assert [piece.get("id") for piece in pieces(out)] == ["c0", None]
+    assert "".join(piece["function"]["arguments"] for piece in pieces(out)) == '{"x":1}'
+
+
 told = st.builds(
     call,
     st.sampled_from([0, 0, 1, None]),
