@@ -19,9 +19,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ironcage.assembly import open_doors
 from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.settings import load
-from replay.bakeoff import Plan, run_bakeoff
+from replay.bakeoff import run_bakeoff
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
+from replay.plan import Plan
 from replay.task import ExpectedAnswer, Task
 from trajectory.runs import Candidate
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from ironcage.settings import Loaded
-from replay.bakeoff import Plan
+from replay.plan import Plan
 
 
 def conditions_of(loaded: Loaded) -> dict[str, str]:

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ironcage.scorecards import find_bakeoff, scored
-from replay.sweep import Rung, SweptResource
+from replay.plan import Plan
+from replay.schedule import told_order
+from replay.sweep import Baked, Rung, SweptResource
 from scoring.noise.runs import SweepRun
 from scoring.noise.sweep import read_sweep
 from scoring.report.sweep import CandidateSweep, SweepReport
 from scoring.scorecard import RunRow
-from trajectory.runs import Certificate, Limits, Run
+from trajectory.runs import Certificate, Limits
 from trajectory.store import Store
 
-Climbed = Sequence[tuple[Rung, Sequence[Run]]]
+Climbed = Sequence[Baked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,16 @@ class Reading:
     carried: int
 
 
+def read_sweeps(store: Store, plan: Plan, climbed: Climbed, *, margin: float, together: bool) -> SweepReport:
+    """`together` where all steps ran in one schedule."""
+    by_candidate: dict[str, list[Baked]] = {}
+    for rung, runs in climbed:
+        by_candidate.setdefault(rung.candidate.name, []).append((rung, runs))
+    readings = [read_climb(store, plan.limits, own, margin=margin) for own in by_candidate.values()]
+    left_out = [f"Task {task} is left out: {why}." for task, why in plan.left_out.items()]
+    return joined(plan.id, readings, (_told_order(plan.seed, together=together), *left_out))
+
+
 def read_climb(store: Store, limits: Limits, climbed: Climbed, *, margin: float) -> Reading:
     """`limits` are those at 1x; `climbed` is of one candidate."""
     rows: dict[tuple[SweptResource, float], list[RunRow]] = {}
@@ -33,7 +45,7 @@ def read_climb(store: Store, limits: Limits, climbed: Climbed, *, margin: float)
         ids = {run.id for run in runs}
         card = scored(store, find_bakeoff(store, rung.plan.id))
         rows[rung.resource, _multiple(rung)] = [row for row in card.runs if row.run in ids]
-    name = climbed[0][0].plan.candidates[0].name
+    name = climbed[0][0].candidate.name
     sweeps: list[CandidateSweep] = []
     carried = 0
     for resource in dict.fromkeys(resource for resource, _ in rows):
@@ -49,9 +61,20 @@ def read_climb(store: Store, limits: Limits, climbed: Climbed, *, margin: float)
     return Reading(tuple(sweeps), carried)
 
 
-def joined(name: str, readings: Sequence[Reading]) -> SweepReport:
+def joined(name: str, readings: Sequence[Reading], notes: Sequence[str] = ()) -> SweepReport:
     sweeps = tuple(sweep for reading in readings for sweep in reading.sweeps)
-    return SweepReport(id=name, sweeps=sweeps, carried=_told(sum(reading.carried for reading in readings)))
+    carried = _told(sum(reading.carried for reading in readings))
+    return SweepReport(id=name, sweeps=sweeps, carried=carried, notes=tuple(notes))
+
+
+def _told_order(seed: int, *, together: bool) -> str:
+    if together:
+        return f"Runs were begun {told_order(seed, 'every candidate, resource and step')}."
+    order = told_order(seed, "every candidate and resource that came so far")
+    return (
+        f"Steps were run one after the other, the runs of each {order}. What drifted from step to step is not told "
+        "apart from what the limit did: --all runs all steps together."
+    )
 
 
 def _carried(steps: dict[float, list[RunRow]]) -> tuple[dict[float, list[RunRow]], int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -12,6 +13,8 @@ from replay.fingerprint import changed_parts
 from replay.prompts import EDITS, Edit, replacing
 from replay.variants import Variant, VariantPlan
 from scoring.report.variants import PromptChange, PromptVariant, VariantsReport
+from scoring.scorecard import Scorecard
+from scoring.stepwise import agrees
 from scoring.variants import VariantRun, read_variants
 from trajectory.errors import OperatorError
 from trajectory.runs import Bakeoff
@@ -33,27 +36,58 @@ def read_variants_of(files: Sequence[str], edits: Sequence[str]) -> tuple[Varian
 
 def read_cells(store: Store, name: str, plans: Sequence[VariantPlan]) -> VariantsReport:
     """OperatorError if the bake-offs differ in more than their prompts."""
-    runs: list[VariantRun] = []
-    shown: list[PromptVariant] = []
-    counted = {"excluded": 0, "unknown": 0}
-    bakeoffs: list[Bakeoff] = []
-    for cell in plans:
-        card = scored(store, find_bakeoff(store, cell.plan.id))
-        bakeoffs.append(card.bakeoff)
-        for row in card.runs:
-            if row.counting != "scored":
-                counted[row.counting] += 1
-                continue
-            runs.append(VariantRun(model=row.candidate, prompt=cell.variant.name, task=row.task, passed=row.passed))
-        shown.append(_shown(cell))
-    _require_same(bakeoffs)
+    cards = [scored(store, find_bakeoff(store, cell.plan.id)) for cell in plans]
+    _require_same([card.bakeoff for card in cards])
+    stepwise = cards[0].bakeoff.mode == "stepwise"
+    decided: list[VariantRun] = []
+    counted = Counter[str]()
+    for cell, card in zip(plans, cards, strict=True):
+        found = _steps(store, cell, card) if stepwise else _runs(cell, card)
+        for one in found:
+            if isinstance(one, VariantRun):
+                decided.append(one)
+            else:
+                counted[one] += 1
     return VariantsReport(
         id=name,
-        variants=tuple(shown),
-        read=read_variants(runs),
+        variants=tuple(_shown(cell) for cell in plans),
+        read=read_variants(decided),
         excluded=counted["excluded"],
         undecided=counted["unknown"],
+        measure="agreement" if stepwise else "success",
+        notes=tuple(_notes(cards[0].bakeoff)),
     )
+
+
+def _runs(cell: VariantPlan, card: Scorecard) -> Iterator[VariantRun | str]:
+    """Each run, or why it is in no number."""
+    for row in card.runs:
+        if row.counting == "scored":
+            yield VariantRun(model=row.candidate, prompt=cell.variant.name, task=row.task, passed=row.passed)
+        else:
+            yield row.counting
+
+
+def _steps(store: Store, cell: VariantPlan, card: Scorecard) -> Iterator[VariantRun | str]:
+    """Of a stepwise replay each step that can be compared: passed is the recorded action."""
+    made = {run.id: run for run in store.runs(cell.plan.id)}
+    for row in card.runs:
+        if row.counting == "excluded":
+            yield row.counting
+        for step in made[row.run].steps:
+            same = agrees(step)
+            if same is None:
+                yield "unknown"
+            else:
+                yield VariantRun(model=row.candidate, prompt=cell.variant.name, task=row.task, passed=same)
+
+
+def _notes(bakeoff: Bakeoff) -> Iterator[str]:
+    if bakeoff.mode == "stepwise":
+        yield "Agreement is the share of recorded steps in which the candidate took the recorded action."
+    yield f"Runs were begun {bakeoff.order}."
+    for task, why in bakeoff.left_out.items():
+        yield f"Task {task} is left out: {why}."
 
 
 def _require_same(bakeoffs: Sequence[Bakeoff]) -> None:

@@ -36,9 +36,12 @@ class Conditions:
     env: Mapping[str, str]
     worlds: Mapping[str, Snapshot] = field(default_factory=dict)
     min_fidelity: float | None = None
+    from_step: int = 1
     prompts: Mapping[str, PromptSwap] = field(default_factory=dict)
     workspace: Workspace = "shared"
     reset: Reset | None = None
+    reset_in: frozenset[Mode] = frozenset()
+    """The modes that change what is reset: their trials run one after the other."""
     max_steps: int = MAX_STEPS
     clock: Clock = SYSTEM_CLOCK
     entropy: Entropy = system_entropy
@@ -46,12 +49,24 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What all bake-offs of one process have in common."""
+
+    house: House
+    cage: Cage
+    clock: Clock = SYSTEM_CLOCK
+    entropy: Entropy = system_entropy
+    pause: Pause = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
-    """One place in the schedule. `seed` is the same for all candidates of a task and trial; `asked_mode` None leaves
-    the way to run it to the task.
+    """One place in the schedule of a bake-off. `seed` is the same for all candidates of a task and trial; `asked_mode`
+    None leaves the way to run it to the task.
     """
 
     run: str
+    bakeoff: str
     task: Task
     candidate: Candidate
     trial: int

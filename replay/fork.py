@@ -13,27 +13,25 @@ from dataclasses import dataclass
 from replay.building import reference_of
 from replay.fingerprint import digest_of
 from replay.task import Task
+from replay.ways import Obstacle
 from replay.world.contract import Answer, Snapshot, World
 from replay.world.recordings import results_before
 from replay.world.tape import Recording
-from trajectory.errors import OperatorError
 from trajectory.store import Store
 
 
-def fork_task(store: Store, task: Task, from_step: int) -> Task:
-    """`from_step` counts the recorded model steps from 1: 1 is the task as it is. OperatorError if there is no such
+def fork_task(store: Store, task: Task, from_step: int) -> Task | Obstacle:
+    """`from_step` counts the recorded model steps from 1: 1 is the task as it is. An obstacle where there is no such
     step, or its request is not in the store.
     """
     steps = store.trajectory(task.source).model_steps
     if not 1 <= from_step <= len(steps):
-        hint = "leave the task out, or name an earlier step"
-        raise OperatorError(f"task {task.id!r} has {len(steps)} recorded model steps, no step {from_step}", hint=hint)
+        what = f"task {task.id!r} has {len(steps)} recorded model steps, no step {from_step}"
+        return Obstacle(what, "name an earlier step")
     step = steps[from_step - 1]
     body = store.body(step.last.id, "request")
     if body is None:
-        raise OperatorError(
-            f"task {task.id!r}: the request of step {from_step} is not in the store", hint="name another"
-        )
+        return Obstacle(f"task {task.id!r}: the request of step {from_step} is not in the store", "name another step")
     update = {
         "request": body.decode(),
         "wire": step.wire,

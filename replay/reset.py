@@ -2,20 +2,19 @@
 
 1. The snapshot is taken once, and kept until the bake-off is over: one that was killed in the middle goes on from the
    state that it began with, not from what the last trial left.
-2. Trials that share such files run one after the other.
+2. Trials that change such files run one after the other (replay/executors/admission.py).
 3. What is put back is complete before what stood there goes: a kill between the two leaves the one or the other.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from replay.world.simulator import file_digest
@@ -34,8 +33,6 @@ class Reset:
     digests: tuple[str, ...]
     is_new: bool = True
     """It was taken now, and not found."""
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the trial that works on them."""
 
     @property
     def digest(self) -> str:

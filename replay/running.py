@@ -125,7 +125,7 @@ async def _loop_in(world: World, slot: Slot, session: str, stop: StopRequest, co
 async def run_stepwise(slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> Ran:
     """The time of a run is no limit here: a step takes none of the tools' time, and each is told with its own."""
     house = conditions.house
-    recorded = await asyncio.to_thread(contexts_of, house.store, slot.task.source)
+    recorded = await asyncio.to_thread(contexts_of, house.store, slot.task.source, conditions.from_step)
 
     async def ask(step: Step, body: bytes) -> int:
         status, _ = await house.ask(session, step.upstream, step.path, body)

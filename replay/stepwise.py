@@ -45,11 +45,13 @@ class Contexts:
     left_out: tuple[str, ...] = ()
 
 
-def contexts_of(store: Store, trajectory: str) -> Contexts:
-    """Those of the recorded model steps that were answered. StoreError if there is no such trajectory."""
+def contexts_of(store: Store, trajectory: str, from_step: int = 1) -> Contexts:
+    """Those of the recorded model steps that were answered, from the `from_step`-th on, counted from 1. StoreError if
+    there is no such trajectory.
+    """
     found: list[Context] = []
     without_answer = without_request = 0
-    for step in store.trajectory(trajectory).model_steps:
+    for step in store.trajectory(trajectory).model_steps[from_step - 1 :]:
         body = store.body(step.last.id, "request") if step.last.answer is not None else None
         if step.last.answer is None:
             without_answer += 1

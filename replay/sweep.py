@@ -2,6 +2,8 @@
 
 Memory, CPU time and wall time are multiplied apart, so that a task that ends differently says by what. The ladder is
 that of Anthropic's study of infrastructure noise (2026-02-05), whose steps up to 3 times left scores within noise.
+
+All candidates and resources climb together: what they have at one step runs in one schedule.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from replay.bakeoff import Plan
+from replay.combining import require_meaningful
+from replay.plan import Plan
 from trajectory.errors import OperatorError
-from trajectory.runs import Limits, Run
+from trajectory.runs import Candidate, Limits, Run
 
 SweptResource = Literal["memory", "cpu_time", "wall_time"]
 """Named as the kill causes are."""
@@ -25,15 +28,22 @@ _LIMITS: dict[SweptResource, str] = {"memory": "memory_mb", "cpu_time": "cpu_s",
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step of the ladder: all limits as asked, but for that of `resource`. `plan` is a bake-off of its own."""
+    """One step of the ladder for one candidate: all limits as asked, but for that of `resource`. `plan` is a bake-off
+    of its own.
+    """
 
     resource: SweptResource
     multiple: float | None
     plan: Plan
 
+    @property
+    def candidate(self) -> Candidate:
+        return self.plan.candidates[0]
 
-Bake = Callable[[Rung], Awaitable[Sequence[Run]]]
-"""Carries out the bake-off of a rung; its runs."""
+
+Baked = tuple[Rung, Sequence[Run]]
+Bake = Callable[[Sequence[Rung]], Awaitable[Sequence[Sequence[Run]]]]
+"""Carries out the bake-offs of some rungs, together; the runs of each."""
 
 
 def rung(plan: Plan, resource: SweptResource, multiple: float | None) -> Rung:
@@ -68,32 +78,59 @@ async def climb(
     *,
     ladder: Sequence[float | None] = LADDER,
     everything: bool = False,
-) -> list[tuple[Rung, Sequence[Run]]]:
-    """Bake the ladder of each resource from below.
+) -> list[Baked]:
+    """Bake the ladder of each candidate and resource of a prepared plan, from below; in that order, step by step.
 
-    From the second step on only tasks come again of which a run hit this limit one step below: what ended by itself
-    ends so with more. `everything` runs all tasks at every step, which shows that instead of assuming it.
-    OperatorError for a ladder that does not rise from 1.
+    From the second step on only tasks come again of which a run of this candidate hit this limit one step below: what
+    ended by itself ends so with more. `everything` runs all tasks at every step, which shows that instead of assuming
+    it, and all steps together. OperatorError for a ladder that does not rise from 1.
     """
     _check(plan, ladder)
-    climbed: list[tuple[Rung, Sequence[Run]]] = []
-    base: Sequence[Run] | None = None
-    for resource in resources:
-        tasks = {task.id for task in plan.tasks}
+    require_meaningful(plan, swept=resources)
+    ways = [_Way(_alone(plan, candidate), resource) for candidate in plan.candidates for resource in resources]
+    if everything:
+        await _bake([(way, multiple) for way in ways for multiple in ladder], bake)
+    else:
         for multiple in ladder:
-            if not tasks:
-                break
-            here = rung(replace(plan, tasks=tuple(task for task in plan.tasks if task.id in tasks)), resource, multiple)
-            if multiple == 1 and base is not None:
-                runs = base
-            else:
-                runs = await bake(here)
-            if multiple == 1:
-                base = runs
-            climbed.append((here, runs))
-            if not everything:
-                tasks = set(stopped_by(resource, runs))
-    return climbed
+            await _bake([(way, multiple) for way in ways if way.tasks], bake)
+            for way in ways:
+                way.narrow()
+    return [baked for way in ways for baked in way.climbed]
+
+
+class _Way:
+    """One candidate's way up, by one resource. `tasks` are those that climb on."""
+
+    def __init__(self, plan: Plan, resource: SweptResource) -> None:
+        self._plan, self._resource = plan, resource
+        self.tasks = {task.id for task in plan.tasks}
+        self.climbed: list[Baked] = []
+
+    def rung(self, multiple: float | None) -> Rung:
+        tasks = tuple(task for task in self._plan.tasks if task.id in self.tasks)
+        return rung(replace(self._plan, tasks=tasks), self._resource, multiple)
+
+    def narrow(self) -> None:
+        if self.tasks:
+            self.tasks = set(stopped_by(self._resource, self.climbed[-1][1]))
+
+
+async def _bake(steps: Sequence[tuple[_Way, float | None]], bake: Bake) -> None:
+    """Each bake-off once: the first step is the same for all resources."""
+    rungs = [(way, way.rung(multiple)) for way, multiple in steps]
+    once: dict[str, Rung] = {}
+    for _, here in rungs:
+        once.setdefault(here.plan.id, here)
+    if not once:
+        return
+    runs = dict(zip(once, await bake(list(once.values())), strict=True))
+    for way, here in rungs:
+        way.climbed.append((here, runs[here.plan.id]))
+
+
+def _alone(plan: Plan, candidate: Candidate) -> Plan:
+    """What one candidate hits is no reason to run another again."""
+    return replace(plan, id=f"{plan.id}.{candidate.name}", candidates=(candidate,), reference=None)
 
 
 def stopped_by(resource: SweptResource, runs: Iterable[Run]) -> list[str]:

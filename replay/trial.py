@@ -20,6 +20,7 @@ from replay.model_tape import ModelTape, recordings_of
 from replay.running import Place, Ran, run_in_its_way, work_place
 from replay.swap.street import SwapStreet, swap_street
 from replay.task import Task
+from replay.ways import PROMPT_ON_THE_WAY
 from trajectory.errors import CageError, IroncageError, StoreError
 from trajectory.ids import new_id, trajectory_id
 from trajectory.runs import Certificate, CheckResult, Limits, Run
@@ -59,7 +60,7 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
 def run_of(slot: Slot, conditions: Conditions, trajectory: str, **rest: Any) -> Run:
     return Run(
         id=slot.run,
-        bakeoff=conditions.bakeoff,
+        bakeoff=slot.bakeoff,
         task=slot.task.id,
         candidate=slot.candidate,
         trial=slot.trial,
@@ -116,7 +117,7 @@ async def _in_session(slot: Slot, session: str, place: Place, conditions: Condit
     house = conditions.house
     stop = StopRequest()
     tape, swap = await _street(slot, house, stop)
-    prompt = conditions.prompts.get(slot.task.id) if slot.mode == "agent" else None
+    prompt = conditions.prompts.get(slot.task.id) if slot.mode in PROMPT_ON_THE_WAY else None
     house.open_session(
         session,
         slot.candidate if tape is None else None,
@@ -164,8 +165,8 @@ def _note_launch(house: House, session: str, task: Task, certificate: Certificat
 
 
 def _with_proxy_limits(certificate: Certificate, applied: Limits) -> Certificate:
-    """The cage knows its own limits only; egress and retries are the proxy's, as the policies read them."""
-    merged = certificate.applied.model_copy(update={"egress_mb": applied.egress_mb, "max_retries": applied.max_retries})
+    """The cage knows its own limits only; the others are the proxy's, as the policies read them."""
+    merged = certificate.applied.model_copy(update={name: getattr(applied, name) for name in PROXY_LIMITS})
     return certificate.model_copy(update={"applied": merged})
 
 

@@ -1,13 +1,13 @@
-"""The runs of one bake-off, made in this process."""
+"""The runs of bake-offs, made in this process."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from replay.conditions import Conditions, Slot
 from replay.trial import broken, run_of, run_trial
-from replay.ways import IN_CAGE
 from trajectory.ids import new_id
 from trajectory.runs import Run
 
@@ -20,7 +20,8 @@ class CagedTrials:
     model got wrong, or what a limit stopped, would be to choose among results.
     """
 
-    conditions: Conditions
+    conditions: Mapping[str, Conditions]
+    """By bake-off."""
 
     async def run(self, slot: Slot) -> Run:
         """What went wrong before is kept in the run."""
@@ -32,18 +33,17 @@ class CagedTrials:
             earlier.append(run.error)
 
     async def _attempt(self, slot: Slot) -> Run:
-        reset = self.conditions.reset if slot.mode in IN_CAGE else None
-        if reset is None:
-            return await run_trial(slot, self.conditions)
-        async with reset.turn:
+        conditions = self.conditions[slot.bakeoff]
+        if conditions.reset is not None and slot.mode in conditions.reset_in:
             try:
-                await asyncio.to_thread(reset.restore)
+                await asyncio.to_thread(conditions.reset.restore)
             except OSError as e:
-                return self.lost(slot, f"what the agent changes could not be put back: {e}")
-            return await run_trial(slot, self.conditions)
+                return self.lost(slot, f"what trials change could not be put back: {e}")
+        return await run_trial(slot, conditions)
 
     def lost(self, slot: Slot, error: str) -> Run:
-        now_s = self.conditions.clock.now_s()
-        session = new_id(now_s, self.conditions.entropy(7))
-        said = broken(self.conditions, error)
-        return run_of(slot, self.conditions, session, started_at=now_s, duration_s=0.0, **said)
+        conditions = self.conditions[slot.bakeoff]
+        now_s = conditions.clock.now_s()
+        session = new_id(now_s, conditions.entropy(7))
+        said = broken(conditions, error)
+        return run_of(slot, conditions, session, started_at=now_s, duration_s=0.0, **said)

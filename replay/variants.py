@@ -1,8 +1,11 @@
 """System prompts crossed with models: for each variant a bake-off of its own, equal to the others but for the prompt.
 
+They run together, in one schedule, so that what drifts meanwhile is no effect of a prompt.
+
 A variant is a whole prompt or a chain of edits of the recorded one. The engine's loop asks with the prompt in the
-task's first request; an agent's own prompt is replaced at the proxy. The recorded prompt is a variant like the others:
-an agent that writes today's date into its prompt then says the recorded one in every cell.
+task's first request; an agent's own prompt, and that of recorded contexts, is replaced at the proxy. The recorded
+prompt is a variant like the others: an agent that writes today's date into its prompt then says the recorded one in
+every cell.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from proxy.prompting import PromptSwap
 from proxy.wire.choose import WIRES
 from proxy.wire.layout import read_layout
 from proxy.wire.system_prompt import PROMPT_WIRES, put_prompt, read_prompt
-from replay.bakeoff import Plan
+from replay.combining import require_meaningful
+from replay.plan import Plan
 from replay.prompts import Change, Edit
 from replay.task import Task
-from replay.ways import mode_of
+from replay.ways import PROMPT_ON_THE_WAY, mode_of
 from trajectory.errors import OperatorError
 from trajectory.ids import checked_name
 
@@ -59,7 +63,10 @@ class VariantPlan:
 
 
 def variant_plans(plan: Plan, variants: Sequence[Variant]) -> tuple[VariantPlan, ...]:
-    """The recorded prompt first. OperatorError where a variant cannot be made or leaves a prompt as it was."""
+    """From a prepared plan, the recorded prompt first. OperatorError where a variant cannot be made or leaves a prompt
+    as it was.
+    """
+    require_meaningful(plan, varied=True)
     names = [RECORDED, *(one.name for one in variants)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise OperatorError(f"variant {twice[0]!r} is named twice", hint=f"{RECORDED} is the recorded prompt's name")
@@ -116,7 +123,7 @@ def recorded_prompt(task: Task) -> tuple[str, ...]:
 
 
 def _with_prompt(task: Task, varied: Varied, plan: Plan) -> Task:
-    """An agent asks by itself: its prompt is replaced on the way."""
+    """As the engine's loop asks it."""
     assert task.request is not None
     layout = read_layout(task.request.encode(), WIRES[task.wire].list_key)
     if not put_prompt(task.wire, layout, varied.texts):
@@ -125,6 +132,6 @@ def _with_prompt(task: Task, varied: Varied, plan: Plan) -> Task:
             "not replace",
             hint="give the variant by --edit: edits change each where it stands",
         )
-    if mode_of(task, plan.mode) == "agent":
+    if mode_of(task, plan.mode) in PROMPT_ON_THE_WAY:
         return task
     return task.model_copy(update={"request": b"".join(span.data for span in layout.assembled()).decode()})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replay.task import Task
 from replay.transcript import LOOP_WIRES
+from replay.world.declared import read_worlds
 from trajectory.runs import Candidate, Mode
 
 WITHOUT_PRODUCTION: frozenset[Mode] = frozenset({"stepwise", "offline"})
@@ -13,6 +15,8 @@ WITHOUT_PRODUCTION: frozenset[Mode] = frozenset({"stepwise", "offline"})
 TAPE = Candidate(name="tape", upstream="tape", model="recorded answers")
 """What stands for the candidate of an offline replay: what is tried there is the agent's own code."""
 IN_CAGE: frozenset[Mode] = frozenset({"agent", "offline"})
+PROMPT_ON_THE_WAY: frozenset[Mode] = frozenset({"agent", "stepwise"})
+"""Here requests come with the prompt that was recorded, or an agent's own, and another one is put in at the proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,11 @@ def mode_of(task: Task, asked: Mode | None) -> Mode:
 def in_mode(task: Task, asked: Mode | None) -> Task:
     """The task without what this mode does not use: its agent's command, where the engine asks in its place."""
     return task if mode_of(task, asked) in IN_CAGE else task.model_copy(update={"launch": None})
+
+
+def files_change_in(worlds: Sequence[str]) -> frozenset[Mode]:
+    """The modes in which something is executed: an agent's command, or a tool of one of the worlds."""
+    return IN_CAGE | {"closed_loop"} if any(one.executes for one in read_worlds(worlds)) else IN_CAGE
 
 
 def obstacle(task: Task, asked: Mode | None) -> Obstacle | None:

@@ -61,6 +61,8 @@ class Limits(Frozen):
     wall_s: float | None = None
     egress_mb: float | None = None
     max_retries: int | None = None
+    spend_usd: float | None = None
+    context_tokens: int | None = None
 
 
 class Certificate(Frozen):
@@ -258,3 +260,7 @@ class Bakeoff(Frozen):
     """Why it ended before all planned runs were made."""
     from_step: int | None = None
     """The recorded model step, counted from 1, from which candidates went on; None from the beginning."""
+    order: str = ""
+    """In which order its runs were begun, in words."""
+    left_out: dict[str, str] = {}
+    """Tasks that were asked for and cannot be run in this way, each with the reason."""

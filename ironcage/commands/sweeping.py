@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -13,46 +12,28 @@ import typer
 import uvloop
 
 from ironcage.assembly import Doors, open_doors
-from ironcage.bakeoff_house import BakeoffHouse
-from ironcage.candidates import read_candidate
-from ironcage.choosing import choose_tasks
-from ironcage.commands.choices import (
-    HtmlReport,
-    Parallel,
-    Seed,
-    Splits,
-    Tags,
-    Tasks,
-    WorkspaceName,
-    workspace_named,
-)
-from ironcage.conditions import constrained
+from ironcage.baking import Where, bake
+from ironcage.commands.asked import Asked, asking
+from ironcage.commands.choices import HtmlReport
 from ironcage.output import Json, print_json
-from ironcage.reach import build_store
 from ironcage.reports import print_tables, require_html, say_where, write_report
 from ironcage.settings import Loaded, load, on_free_ports
-from ironcage.sweeping import Reading, joined, read_climb
-from replay.bakeoff import Plan, run_bakeoff
-from replay.cage.process import PortableCage
-from replay.executors.local import LocalExecutor
-from replay.sweep import LADDER, Rung, SweptResource, climb, swept
+from ironcage.sweeping import read_sweeps
+from replay.plan import Plan
+from replay.sweep import LADDER, MIN_TRIALS, Rung, SweptResource, climb, swept
 from scoring.noise.plateau import MARGIN
 from scoring.report.sweep import SweepReport, heading, render_sweep, sweep_tables
-from trajectory.clock import SYSTEM_CLOCK, system_entropy
 from trajectory.errors import OperatorError
-from trajectory.ids import new_id
 from trajectory.runs import Run
 from trajectory.store import Store
 
 DEFAULT_LADDER = ",".join("uncapped" if step is None else f"{step:g}" for step in LADDER)
 
 
+@asking(trials=MIN_TRIALS)
 def sweep(
     context: typer.Context,
-    candidate: Annotated[list[str], typer.Option(help="As for `bakeoff run`; may be repeated.")],
-    task: Tasks = None,
-    split: Splits = None,
-    tag: Tags = None,
+    asked: Asked,
     resource: Annotated[
         list[str] | None,
         typer.Option(help="memory, cpu_time or wall_time; may be repeated. All that are limited if not given."),
@@ -66,68 +47,45 @@ def sweep(
     margin: Annotated[
         float, typer.Option(min=0, max=100, help="Points of success rate that do not matter between two steps.")
     ] = 100 * MARGIN,
-    trials: Annotated[int, typer.Option(min=3, help="How often each candidate tries each task, at each step.")] = 3,
-    seed: Seed = 0,
-    name: Annotated[
-        str | None, typer.Option("--id", help="Name of the sweep; an interrupted one goes on under its name.")
-    ] = None,
-    workspace: WorkspaceName = "shared",
-    parallel: Parallel = None,
     report: HtmlReport = None,
     as_json: Json = False,
 ) -> None:
     """Find how much of a limit tasks need: which fit, which need headroom, which would take whatever they get."""
     loaded = on_free_ports(load(context.obj))
     require_html(report)
-    with closing(build_store(loaded)) as store:
-        tasks = choose_tasks(store, task or (), splits=split or (), tags=tag or ())
-    plan = Plan(
-        id=name or new_id(SYSTEM_CLOCK.now_s(), system_entropy(7)),
-        candidates=tuple(read_candidate(entry) for entry in candidate),
-        tasks=tasks,
-        trials=trials,
-        seed=seed,
-        reference=None,
-        workspace=workspace_named(workspace),
-    )
-    plan = constrained(plan, loaded)
-    steps, resources = _ladder(ladder), _resources(resource or (), plan)
-    read = uvloop.run(
-        _sweep(loaded, plan, resources, steps, everything=everything, margin=margin / 100, parallel=parallel)
-    )
+    plan = asked.plan(loaded)
+    ladders = _Ladders(_resources(resource or (), plan), _ladder(ladder), everything, margin / 100)
+    read = uvloop.run(_sweep(loaded, plan, ladders, asked.where, quiet=as_json))
     _show(read, report, as_json=as_json)
 
 
-async def _sweep(
-    loaded: Loaded,
-    plan: Plan,
-    resources: Sequence[SweptResource],
-    ladder: Sequence[float | None],
-    *,
-    everything: bool,
-    margin: float,
-    parallel: float | None,
-) -> SweepReport:
-    """Candidate by candidate: what one of them hits is no reason to run another again."""
-    readings: list[Reading] = []
+@dataclass(frozen=True, slots=True)
+class _Ladders:
+    resources: Sequence[SweptResource]
+    steps: Sequence[float | None]
+    everything: bool
+    margin: float
+
+
+async def _sweep(loaded: Loaded, plan: Plan, asked: _Ladders, where: Where, *, quiet: bool) -> SweepReport:
     async with open_doors(loaded) as doors:
 
-        async def bake(rung: Rung) -> Sequence[Run]:
-            step = "uncapped" if rung.multiple is None else f"{rung.multiple:g}x"
-            what = f"{rung.plan.candidates[0].name}, {rung.resource.replace('_', ' ')} {step}"
-            typer.echo(f"{what}: {len(rung.plan.tasks)} tasks", err=True)
-            return await _bake(doors, rung.plan, parallel)
+        async def bake_rungs(rungs: Sequence[Rung]) -> list[list[Run]]:
+            return await _bake(doors, rungs, where, quiet=quiet)
 
-        for candidate in plan.candidates:
-            alone = replace(plan, id=f"{plan.id}.{candidate.name}", candidates=(candidate,))
-            climbed = await climb(alone, resources, bake, ladder=ladder, everything=everything)
-            readings.append(await asyncio.to_thread(read_climb, doors.store, plan.limits, climbed, margin=margin))
-    return joined(plan.id, readings)
+        climbed = await climb(plan, asked.resources, bake_rungs, ladder=asked.steps, everything=asked.everything)
+        return await asyncio.to_thread(
+            read_sweeps, doors.store, plan, climbed, margin=asked.margin, together=asked.everything
+        )
 
 
-async def _bake(doors: Doors, plan: Plan, parallel: float | None) -> Sequence[Run]:
-    await run_bakeoff(plan, BakeoffHouse(doors), cage=PortableCage(), executor=LocalExecutor(cpus=parallel))
-    return await asyncio.to_thread(_runs, doors.store, plan)
+async def _bake(doors: Doors, rungs: Sequence[Rung], where: Where, *, quiet: bool) -> list[list[Run]]:
+    for rung in rungs:
+        step = "uncapped" if rung.multiple is None else f"{rung.multiple:g}x"
+        what = f"{rung.candidate.name}, {rung.resource.replace('_', ' ')} {step}"
+        typer.echo(f"{what}: {len(rung.plan.tasks)} tasks", err=True)
+    await bake(doors, [rung.plan for rung in rungs], where, quiet=quiet)
+    return await asyncio.to_thread(lambda: [_runs(doors.store, rung.plan) for rung in rungs])
 
 
 def _runs(store: Store, plan: Plan) -> list[Run]:
@@ -166,6 +124,8 @@ def _show(read: SweepReport, file: Path | None, *, as_json: bool) -> None:
         print_tables(sweep_tables(one))
         for sentence in one.sweep.conclusions:
             typer.echo(sentence)
+    for note in read.notes:
+        typer.echo(note)
     if read.carried:
         typer.echo(f"! {read.carried}")
     if file is not None:

@@ -22,6 +22,10 @@ class Place:
         cpus = sum(other.cpus for other in self._running) + job.cpus
         return not self._running or (memory <= self.memory_mb and cpus <= self.cpus)
 
+    @property
+    def has_exclusive(self) -> bool:
+        return any(job.is_exclusive for job in self._running)
+
     def take(self, job: Job) -> None:
         self._running.append(job)
 
@@ -55,4 +59,6 @@ class Admission[P: Place]:
                 self._changed.notify()
 
     def _room_for(self, job: Job) -> P | None:
+        if job.is_exclusive and any(place.has_exclusive for place in self.places):
+            return None
         return next((place for place in self.places if place.fits(job)), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from typing import Self
 
 import psutil
 
@@ -21,6 +22,12 @@ class LocalExecutor:
         self.memory_mb = available * (1 - _KEPT_FREE) if memory_mb is None else memory_mb
         self.cpus = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         self.cpus = self.cpus if cpus is None else cpus
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing outlives a run."""
 
     async def run(self, jobs: Sequence[Job], trials: Trials, keep: Keep) -> None:
         admission = Admission([Place(self.memory_mb, self.cpus)])

@@ -1,5 +1,7 @@
 """Runs on a Ray cluster: one worker for each processor, each with a house of its own, all writing to one store.
 
+Cluster and workers are started with the first job, and stay until the executor is left.
+
 Ray only places the workers and says when one is lost. It retries nothing: what may be tried again is decided here, for
 a run of which nothing came back, and nowhere else. Its usage statistics are switched off.
 """
@@ -12,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, redirect_stdout
-from typing import Any
+from typing import Any, Self
 
 from replay.executors.admission import Admission, Place
 from replay.executors.contract import Job, Keep, Trials
@@ -33,33 +35,48 @@ class RayExecutor:
         *,
         workers: int | None = None,
         address: str | None = None,
-        one_machine: bool = False,
+        one_machine: str = "",
     ) -> None:
         """`address` names a running cluster (`auto`, or host:port); None starts one here, on loopback only.
 
-        `workers` defaults to the processors of the cluster. With `one_machine` a cluster of several is refused: what
-        the workers share is a file of this one. OperatorError if Ray is not installed.
+        `workers` defaults to the processors of the cluster. A cluster of several machines is refused where
+        `one_machine` says why. OperatorError if Ray is not installed.
         """
         self._open_trials = open_trials
         self._workers = workers
         self._address = address
         self._one_machine = one_machine
         self._ray = _load(on_loopback=address is None)
+        self._hired: list[_Worker] = []
+        self._has_started = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with redirect_stdout(sys.stderr):
+            for worker in self._hired:
+                await worker.close()
+            self._hired.clear()
+            if self._has_started:
+                self._ray.shutdown()
+                self._has_started = False
 
     async def run(self, jobs: Sequence[Job], trials: Trials, keep: Keep) -> None:
         if not jobs:
             return
         with redirect_stdout(sys.stderr):  # Ray prints there what it says of lost workers, and stdout is for data
-            started = self._start()
-            try:
-                self._check_machines()
-                most = max(job.memory_mb for job in jobs)
-                count = self._workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-                workers = [_Worker(self._ray, self._open_trials, most) for _ in range(min(count, len(jobs)))]
-                await self._run_on(workers, jobs, trials, keep)
-            finally:
-                if started:
-                    self._ray.shutdown()
+            self._start()
+            self._check_machines()
+            await self._run_on(self._workers_for(jobs), jobs, trials, keep)
+
+    def _workers_for(self, jobs: Sequence[Job]) -> list[_Worker]:
+        """As many as there are jobs, at most as many as the cluster has processors; those of earlier jobs stay."""
+        count = self._workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        most = max(job.memory_mb for job in jobs)
+        missing = min(count, len(jobs)) - len(self._hired)
+        self._hired += [_Worker(self._ray, self._open_trials, most) for _ in range(missing)]
+        return self._hired
 
     async def _run_on(self, workers: list[_Worker], jobs: Sequence[Job], trials: Trials, keep: Keep) -> None:
         admission = Admission(workers)
@@ -74,22 +91,19 @@ class RayExecutor:
                     group.create_task(work(job, await admission.enter(job)))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        finally:
-            for worker in workers:
-                await worker.close()
 
     def _check_machines(self) -> None:
         machines = sum(node["Alive"] for node in self._ray.nodes())
         if self._one_machine and machines > 1:
             raise OperatorError(
-                f"the Ray cluster has {machines} machines, and the store is a file of this one",
-                hint="set `store` to a PostgreSQL database that all of them reach",
+                f"the Ray cluster has {machines} machines, and {self._one_machine}",
+                hint="take one machine, or --executor local; for the store, a PostgreSQL database that all reach",
             )
 
-    def _start(self) -> bool:
-        """Whether Ray was started here, and is to be shut down again."""
+    def _start(self) -> None:
+        """What is started here is shut down again."""
         if self._ray.is_initialized():
-            return False
+            return
         settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
         if self._address is None:
             settings |= {"num_cpus": self._workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -101,7 +115,7 @@ class RayExecutor:
                 f"Ray at {self._address or 'this machine'} cannot be used: {error}",
                 hint="name a running cluster with --ray-address, or leave it out to start one here",
             ) from None
-        return True
+        self._has_started = True
 
 
 class _Worker(Place):

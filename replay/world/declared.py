@@ -55,6 +55,11 @@ class Declaration:
     def is_fresh(self) -> bool:
         return self.name.startswith(FRESH)
 
+    @property
+    def executes(self) -> bool:
+        """Whether it runs what may change files: a tool, or Python of its own."""
+        return self.name not in ("tape", "written") and not self.name.startswith(_TABLES)
+
 
 def read_worlds(texts: Sequence[str]) -> tuple[Declaration, ...]:
     """OperatorError if one of them is no world, stands twice, or has an option that it does not know."""

@@ -17,10 +17,12 @@ def dataset_lines(card: Scorecard) -> tuple[str, ...]:
     tools = (f"tool {name}: {', '.join(pins)}" for name, pins in dataset.tools.items())
     parameters = (f"recorded with {json.dumps(one, sort_keys=True)}" for one in dataset.parameters)
     first = f"data set {dataset.tasks}: {count(dataset.count, 'task')}, policy {dataset.policy}, seed {dataset.seed}"
-    return (first, *_way(card.bakeoff), *tools, *parameters)
+    order = (f"order of runs: {card.bakeoff.order}",) if card.bakeoff.order else ()
+    return (first, *_way(card.bakeoff), *order, *tools, *parameters)
 
 
 def _way(bakeoff: Bakeoff) -> tuple[str, ...]:
-    if bakeoff.from_step is not None:
-        return (f"runs: from recorded step {bakeoff.from_step} on, then in the engine's loop",)
-    return () if bakeoff.mode is None else (f"runs: {bakeoff.mode.replace('_', ' ')}",)
+    if bakeoff.mode is None:
+        return ()
+    begins = "" if bakeoff.from_step is None else f", from recorded step {bakeoff.from_step} on"
+    return (f"runs: {bakeoff.mode.replace('_', ' ')}{begins}",)

@@ -36,12 +36,15 @@ class CandidateSweep(Frozen):
 
 
 class SweepReport(Frozen):
-    """`carried` says how runs of a lower step stand for those of a higher one that were not made; empty if none do."""
+    """`carried` says how runs of a lower step stand for those of a higher one that were not made; empty if none do.
+    `notes` say what a reader must know of how the runs were made.
+    """
 
     format: Literal["ironcage-sweep-report/1"] = "ironcage-sweep-report/1"
     id: str
     sweeps: tuple[CandidateSweep, ...]
     carried: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def sweep_tables(one: CandidateSweep) -> tuple[Table, Table]:

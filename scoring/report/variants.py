@@ -42,7 +42,10 @@ class PromptVariant(Frozen):
 
 
 class VariantsReport(Frozen):
-    """`excluded` runs ended by infrastructure, `undecided` ones have no decided check: neither is in any number."""
+    """`excluded` runs ended by infrastructure, `undecided` ones have no decided check: neither is in any number.
+
+    `measure` is what is counted as a success; `notes` say what a reader must know of how the runs were made.
+    """
 
     format: Literal["ironcage-variants-report/1"] = "ironcage-variants-report/1"
     id: str
@@ -50,6 +53,8 @@ class VariantsReport(Frozen):
     read: Variants
     excluded: int
     undecided: int
+    measure: str = "success"
+    notes: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> str:
@@ -65,7 +70,7 @@ class VariantsReport(Frozen):
 
 
 def variant_tables(report: VariantsReport) -> tuple[Table, ...]:
-    return _success(report.read), _effects(report.read), _prompts(report.variants)
+    return _success(report), _effects(report.read), _prompts(report.variants)
 
 
 def render_variants(report: VariantsReport) -> str:
@@ -77,18 +82,20 @@ def render_variants(report: VariantsReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    plot = Markup(variants_plot(report.read))  # noqa: S704 (our own SVG, its texts escaped)
+    plot = Markup(variants_plot(report.read, report.measure))  # noqa: S704 (our own SVG, its texts escaped)
     template = environment.get_template("variants.html.j2")
     return template.render(report=report, plot=plot, tables=variant_tables(report), versions=versions())
 
 
-def variants_plot(read: Variants) -> str:
-    """Success of each model under each prompt, and each effect, all with their intervals."""
+def variants_plot(read: Variants, measure: str = "success") -> str:
+    """Success (or what else is measured) of each model under each prompt, and each effect, all with their intervals."""
     effects = [effect for effect in read.effects if effect.difference.value is not None]
     height = max(3.6, 1.4 + 0.36 * len(effects))
-    with canvas("variants", "Success by model and prompt, and their effects", _WIDTH, height) as drawing:
+    title = f"{measure.capitalize()} by model and prompt, and their effects"
+    with canvas("variants", title, _WIDTH, height) as drawing:
         axes = drawing.row_of_axes(2 if effects else 1)
         _success_axis(drawing, axes[0], read)
+        axes[0].set_ylabel(f"{measure}, %")
         if effects:
             _effect_axis(drawing, axes[1], effects[::-1])
     return drawing.svg
@@ -115,7 +122,6 @@ def _success_axis(drawing: Canvas, axis: Axes, read: Variants) -> None:
     axis.set_xticks(range(len(read.prompts)), list(read.prompts))
     axis.set_xlim(-0.5, len(read.prompts) - 0.5)
     axis.set_ylim(-4, 104)
-    axis.set_ylabel("success rate, %")
     axis.grid(axis="x", visible=False)
     axis.tick_params(length=0)
     axis.legend(
@@ -136,7 +142,7 @@ def _effect_axis(drawing: Canvas, axis: Axes, effects: Sequence[Effect]) -> None
         axis.plot([100 * (known.value or 0.0)], [y], "o", markersize=8, color=fill, markeredgecolor=colour, gid=tip)
     axis.set_yticks(range(len(effects)), [_label(effect) for effect in effects])
     axis.set_ylim(-0.6, len(effects) - 0.4)
-    axis.set_xlabel("points of success (filled: p < 0.05)", color=MUTED)
+    axis.set_xlabel("points (filled: p < 0.05)", color=MUTED)
     axis.grid(axis="y", visible=False)
     axis.tick_params(length=0)
     axis.spines["left"].set_visible(False)
@@ -147,14 +153,15 @@ def _label(effect: Effect) -> str:
     return f"{said}, {effect.models[0]} - {effect.models[1]}" if effect.models else said
 
 
-def _success(read: Variants) -> Table:
+def _success(report: VariantsReport) -> Table:
     """A row for each model, a column for each prompt."""
+    read = report.read
     found = {(cell.model, cell.prompt): cell.success for cell in read.cells}
     rows = tuple(
         (Cell(model), *(estimate_cell(found[model, prompt], 1, as_percent=True) for prompt in read.prompts))
         for model in read.models
     )
-    return Table("Success by model and prompt", ("Model", *read.prompts), rows)
+    return Table(f"{report.measure.capitalize()} by model and prompt", ("Model", *read.prompts), rows)
 
 
 def _effects(read: Variants) -> Table:

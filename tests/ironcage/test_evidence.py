@@ -6,10 +6,11 @@ import pytest
 
 from ironcage.evidence import MAX_READ, RecordedConversations, reference_paths
 from ironcage.scorecards import scored
-from replay.bakeoff import Plan, run_bakeoff
+from replay.bakeoff import run_bakeoff
 from replay.building import build_task
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
+from replay.plan import Plan
 from replay.task import ExpectedAnswer, Task
 from scoring.scorecard import Scorecard
 from tests.support.recordings import Message, ScriptedHouse, calls, record, result, said, user

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ironcage.sweeping import joined, read_climb
-from replay.bakeoff import Plan
+from ironcage.sweeping import read_sweeps
+from replay.plan import Plan
 from replay.sweep import Rung, climb
-from replay.task import Task
+from replay.task import AgentCommand, Task
 from scoring.report.sweep import SweepReport, render_sweep
 from tests.support.scored_runs import bakeoff, certificate, check, run
 from trajectory.memory import MemoryStore
@@ -17,9 +17,19 @@ NEEDS_MB = {"small": 60.0, "headroom": 130.0, "leak": float("inf"), "wrong": 50.
 
 def plan(*tasks: str) -> Plan:
     made = tuple(
-        Task(id=name, name=name, input="", source="s", wire="openai.chat", upstream="o", path="/v1") for name in tasks
+        Task(
+            id=name,
+            name=name,
+            input="",
+            source="s",
+            wire="openai.chat",
+            upstream="o",
+            path="/v1",
+            launch=AgentCommand(command=("true",), cwd="/"),
+        )
+        for name in tasks
     )
-    return Plan("s.m", (Candidate(name="m", upstream="o", model="m"),), made, trials=3, limits=LIMITS)
+    return Plan("s", (Candidate(name="m", upstream="o", model="m"),), made, trials=3, limits=LIMITS)
 
 
 def made(rung: Rung, task: str, trial: int) -> Run:
@@ -42,15 +52,19 @@ def made(rung: Rung, task: str, trial: int) -> Run:
 async def swept(*tasks: str, ladder: Sequence[float | None] = (1, 1.5, 3)) -> SweepReport:
     store = MemoryStore()
 
-    async def bake(rung: Rung) -> Sequence[Run]:
+    async def bake(rungs: Sequence[Rung]) -> list[list[Run]]:
+        return [bake_one(rung) for rung in rungs]
+
+    def bake_one(rung: Rung) -> list[Run]:
         names = [task.id for task in rung.plan.tasks]
         store.put_bakeoff(bakeoff(["m"], names, 3, id=rung.plan.id))
         runs = [made(rung, task, trial) for task in names for trial in range(3)]
         store.put_runs(runs)
         return runs
 
-    climbed = await climb(plan(*tasks), ["memory"], bake, ladder=ladder)
-    return joined("s", [read_climb(store, LIMITS, climbed, margin=0.05)])
+    asked = plan(*tasks)
+    climbed = await climb(asked, ["memory"], bake, ladder=ladder)
+    return read_sweeps(store, asked, climbed, margin=0.05, together=False)
 
 
 async def test_each_task_says_what_it_needs() -> None:
@@ -71,7 +85,10 @@ async def test_what_was_not_run_again_is_counted_and_said() -> None:
     # at 1.5x small and wrong, at 3x headroom too, three trials each
     assert report.carried.startswith("15 results at higher steps")
     assert [step.runs for step in report.sweeps[0].sweep.steps] == [12, 12, 12]
-    assert (await swept("leak")).carried == ""
+    leak = await swept("leak")
+    assert leak.carried == ""
+    assert leak.notes[0].startswith("Steps were run one after the other, the runs of each in random blocks")
+    assert "drawn with seed 0" in leak.notes[0]
 
 
 async def test_page_shows_verdicts_and_stands_alone() -> None:

@@ -77,7 +77,7 @@ def test_what_cannot_be_run_is_said_before_anything_runs(cli: CommandLine) -> No
     asked = ("bakeoff", "variants", "--candidate", "a=openai/m")
     for more, what in (
         ((), "there is no variant"),
-        (("--edit", "p=drop-role", "--mode", "stepwise"), "takes no other prompt"),
+        (("--edit", "p=drop-role", "--workspace", "copy"), "nobody works in a copy"),
         (("--edit", "p=drop-role", "--report", "r.md"), "unknown ending"),
         (("--edit", "p=drop-role", "--edit", "p=reorder"), "'p' is named twice"),
         (("--edit", "p=drop-role+drop-role"), "drop-role changes nothing"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.bakeoff import schedule
+from replay.schedule import schedule
 from replay.task import CommandCheck, RecordedLabel
 from tests.support.baking import GOOD, agent_task, bad, bake, by_candidate, good, loop_task, plan
 from tests.support.processes import PYTHON

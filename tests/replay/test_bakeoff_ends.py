@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from replay.bakeoff import Progress, drawn_tasks, run_bakeoff
+from replay.bakeoff import Progress, run_bakeoff
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
+from replay.schedule import drawn_tasks
 from replay.task import AgentCommand, Task
 from tests.support.baking import GOOD, agent_task, bake, plan
 from tests.support.recordings import ScriptedHouse

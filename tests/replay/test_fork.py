@@ -9,7 +9,7 @@ import pytest
 
 from replay.fork import fork_task
 from tests.support.recordings import Message, calls, result, said, user
-from tests.support.replaying import Replaying, candidate, replaying
+from tests.support.replaying import Replaying, replaying
 from trajectory.errors import OperatorError
 
 QUESTION = [user("cancel order 7 and tell me how it stands")]
@@ -94,5 +94,26 @@ async def test_forks_are_other_conditions_and_impossible_ones_are_said(tmp_path:
         assert one.fingerprint != other.fingerprint
         with pytest.raises(OperatorError, match="has 3 recorded model steps, no step 4"):
             await at.bake(task, from_step=4, id="four")
-        with pytest.raises(OperatorError, match="mode stepwise cannot begin at a step"):
-            await at.bake(task, from_step=2, mode="stepwise", candidates=(candidate("good"),), id="five")
+        with pytest.raises(OperatorError, match="command cannot begin at a step"):
+            await at.bake(task, from_step=2, mode="agent", id="five")
+
+
+async def test_tasks_without_that_step_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    async with replaying(tmp_path, SPEAKERS) as at:
+        await recorded(at)
+        await at.ask("short", CONVERSATION[:1])
+        long, short = at.task("prod"), at.task("short")
+        bakeoff, runs = await at.bake(short, long, from_step=2)
+        with pytest.raises(OperatorError, match=r"'short' has 1 recorded model steps, no step 4 \(and 1 more"):
+            await at.bake(short, long, from_step=4, id="none")
+    assert (bakeoff.tasks, [run.task for run in runs]) == ((long.id,), [long.id])
+    assert bakeoff.left_out == {short.id: f"task {short.id!r} has 1 recorded model steps, no step 2"}
+
+
+async def test_step_by_step_begins_at_a_step_too(tmp_path: Path) -> None:
+    async with replaying(tmp_path, SPEAKERS) as at:
+        await recorded(at)
+        _, (run,) = await at.bake(at.task("prod"), from_step=2, mode="stepwise")
+        sent = [json.loads(body)["messages"] for body in at.model.asked[3:]]
+    assert sent == [CONVERSATION[:3], CONVERSATION[:5]]
+    assert [step.step for step in run.steps] == [1, 2]

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from replay.bakeoff import Plan, run_bakeoff
+from replay.bakeoff import run_bakeoff
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
+from replay.plan import Plan
 from replay.reset import take_snapshot, tree_digest
 from replay.task import AgentCommand, CommandCheck, Task
 from tests.support.processes import PYTHON

@@ -5,19 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from replay.bakeoff import Plan
+from replay.plan import Plan
 from replay.sweep import LADDER, Rung, climb, rung, stopped_by, swept
-from replay.task import Task
+from replay.task import AgentCommand, Task
 from tests.support.scored_runs import certificate, run
 from trajectory.errors import OperatorError
 from trajectory.runs import Candidate, Limits, Run
 
+COMMAND = AgentCommand(command=("true",), cwd="/")
 LIMITS = Limits(memory_mb=100, cpu_s=2, wall_s=10, egress_mb=5, max_retries=3)
 
 
 def plan(**rest: object) -> Plan:
     tasks = tuple(
-        Task(id=name, name=name, input="", source="s", wire="openai.chat", upstream="o", path="/v1")
+        Task(id=name, name=name, input="", source="s", wire="openai.chat", upstream="o", path="/v1", launch=COMMAND)
         for name in ("small", "headroom", "leak")
     )
     asked = Plan("sweep", (Candidate(name="c", upstream="o", model="m"),), tasks, trials=3, limits=LIMITS)
@@ -28,12 +29,17 @@ NEEDS_MB = {"small": 60.0, "headroom": 130.0, "leak": float("inf")}
 
 
 class Baked:
-    """Runs whose only trouble is memory."""
+    """Runs whose only trouble is memory. `together` counts what was baked at once."""
 
     def __init__(self) -> None:
         self.rungs: list[Rung] = []
+        self.together: list[int] = []
 
-    async def __call__(self, rung: Rung) -> Sequence[Run]:
+    async def __call__(self, rungs: Sequence[Rung]) -> Sequence[Sequence[Run]]:
+        self.together.append(len(rungs))
+        return [self._bake(rung) for rung in rungs]
+
+    def _bake(self, rung: Rung) -> Sequence[Run]:
         self.rungs.append(rung)
         limit = rung.plan.limits.memory_mb
         return [
@@ -63,6 +69,7 @@ async def test_only_what_hit_the_limit_climbs_on() -> None:
         ("memory", 5.0, ["leak"]),
         ("memory", None, ["leak"]),
     ]
+    assert baked.together == [1, 1, 1, 1, 1]
     # the first step is the same for all resources: it is baked once and counted for each
     assert [(rung.resource, rung.multiple) for rung, _ in climbed][-1] == ("cpu_time", 1.0)
 
@@ -71,6 +78,18 @@ async def test_everything_climbs_if_asked() -> None:
     baked = Baked()
     await climb(plan(), ["wall_time"], baked, everything=True)
     assert [len(tasks) for _, _, tasks in steps(baked)] == [3] * len(LADDER)
+    assert baked.together == [len(LADDER)], "in one schedule, so that no drift looks like a limit"
+
+
+async def test_candidates_and_resources_climb_together_each_by_what_it_hit() -> None:
+    baked = Baked()
+    two = tuple(Candidate(name=name, upstream="o", model="m") for name in "ab")
+    climbed = await climb(plan(candidates=two), ["memory", "wall_time"], baked, ladder=(1, 1.5))
+    assert baked.together == [2, 2], "both candidates at 1x, then both at 1.5x; nothing hit the wall time"
+    assert [(one.candidate.name, one.resource, one.multiple) for one, _ in climbed] == [
+        ("a", "memory", 1), ("a", "memory", 1.5), ("a", "wall_time", 1),
+        ("b", "memory", 1), ("b", "memory", 1.5), ("b", "wall_time", 1),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("resource", swept(LIMITS))

@@ -27,7 +27,7 @@ class Failing(ScriptedHouse):
 
 
 def trials(house: ScriptedHouse) -> CagedTrials:
-    return CagedTrials(Conditions("b1", "f", dict(house.conditions()), Limits(), house, PortableCage(), {}))
+    return CagedTrials({"b1": Conditions("b1", "f", dict(house.conditions()), Limits(), house, PortableCage(), {})})
 
 
 async def test_run_that_the_harness_broke_is_made_again_and_says_what_went_wrong() -> None:

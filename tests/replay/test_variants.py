@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.prompting import is_alike
-from replay.bakeoff import Plan
+from replay.plan import Plan
 from replay.prompts import drop_role, reorder, replacing
 from replay.task import AgentCommand, Task
 from replay.variants import Variant, VariantPlan, recorded_prompt, variant_plans
@@ -46,7 +46,7 @@ def crossed(task: Task, *variants: Variant, **rest: Any) -> tuple[VariantPlan, .
 
 async def baked(at: Replaying, cell: VariantPlan) -> Run:
     plan = cell.plan
-    fields = {name: getattr(plan, name) for name in ("id", "candidates", "prompts", "seed")}
+    fields = {name: getattr(plan, name) for name in ("id", "candidates", "prompts", "seed", "mode")}
     _, (run,) = await at.bake(*plan.tasks, **fields)
     return run
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.bakeoff import Plan, Progress, run_bakeoff
+from replay.bakeoff import Progress, run_bakeoff
 from replay.building import build_task
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
+from replay.plan import Plan
 from replay.task import AgentCommand, ExpectedAnswer, Task
 from tests.support.processes import PYTHON
 from tests.support.recordings import Message, ScriptedHouse, calls, record, result, said, user

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ironcage.bakeoff_house import BakeoffHouse
-from replay.bakeoff import Plan, run_bakeoff
+from replay.bakeoff import run_bakeoff
 from replay.building import build_task
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
 from replay.loop import Pause
+from replay.plan import Plan
 from replay.task import Task
 from tests.support.chat_stream import DONE, call, calling, chunk
 from tests.support.gateway import Served, serve

@@ -14,7 +14,7 @@ CANDIDATE = Candidate(name="c", upstream="openai", model="m")
 def slot(number: int, launch: AgentCommand | None = None) -> Slot:
     task = Task(id="t1", name="t1", input="", source="s1", wire="openai.chat", upstream="openai", path="/v1")
     task = task.model_copy(update={"launch": launch})
-    return Slot(f"run-{number}", task, CANDIDATE, number, seed=number)
+    return Slot(f"run-{number}", "b1", task, CANDIDATE, number, seed=number)
 
 
 def agent_slot(program: str) -> Slot:

@@ -75,7 +75,8 @@ async def test_killed_worker_is_replaced_and_its_run_made_again(
         addresses.update(await asyncio.to_thread(listening))
 
     executor = RayExecutor(partial(marked, tmp_path), workers=2)
-    await executor.run([Job(slot(n)) for n in range(8)], Marked(tmp_path), keep)
+    async with executor:
+        await executor.run([Job(slot(n)) for n in range(8)], Marked(tmp_path), keep)
     assert {trial for trial, run in kept.items() if run.status == "finished"} == {0, 1, 2, 3, 4, 6, 7}
     assert [one.split(":")[0] for one in kept[3].earlier_errors] == ["the worker was lost"]
     assert kept[5].status == "harness_error"

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from ironcage.bakeoff_house import BakeoffHouse
-from replay.bakeoff import Plan, run_bakeoff
+from replay.bakeoff import run_bakeoff
 from replay.building import build_task
 from replay.cage.process import PortableCage
 from replay.executors.local import LocalExecutor
+from replay.plan import Plan
 from replay.swap.dialects import DIALECTS
 from replay.task import AgentCommand, ExpectedAnswer, Task
 from scoring.report.markdown import render_markdown
