@@ -11,9 +11,10 @@ import msgspec
 from policies.redaction.pseudonyms import Vault
 from policies.verdict import DropTools
 from proxy.arrivals import ReplyBegan, RequestArrived
-from proxy.masking import mask_plain, mask_recorded, texts_of
+from proxy.masking import mask_plain
 from proxy.memory import Memories, TrajectoryMemory
 from proxy.operation import Recorded, Route
+from proxy.recordable import Recordable
 from proxy.redactor import Redactor
 from proxy.url_keys import masked_keys
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
@@ -25,6 +26,7 @@ _WHOLE_BYTES = 64 * 1024
 _MAX_RECORDED_BYTES = 32 * 1024 * 1024
 _MAX_ARGUMENT_CHARACTERS = 64 * 1024
 _MAX_JUDGED_CHARACTERS = 1024 * 1024
+_NOTHING = Recordable.of(b"")
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +44,8 @@ class HttpOperation:
     sent: Body = ()
     refusal_status: int = 400
     _body: bytes = b""
+    _recordable: Recordable = _NOTHING
+    _recordable_reply: Recordable | None = None
     _reply: list[bytes] = field(default_factory=list)
     _reply_bytes: int = 0
     _length: int | None = None
@@ -50,6 +54,8 @@ class HttpOperation:
     def read(self, request: RequestArrived) -> None:
         self._body = request.body
         self.digest = _digest(self.route, request.body)
+        if self.redactor is not None:
+            self._recordable = Recordable.of(request.body)
         if not self.named_session:
             found = self.memories.by_proposal(self.route.tool, self._arguments()) if self.route.tool else None
             self.matched_by = "tool_arguments" if found is not None else "client"
@@ -81,15 +87,14 @@ class HttpOperation:
         return tuple(pair for pair in self._texts() if not self.redactor.knows(*pair))
 
     def _texts(self) -> tuple[tuple[str, str], ...]:
-        return (*texts_of(self._body), (self.route.path, ""))
+        return (*self._recordable.texts, (self.route.path, ""))
 
     def seal(self) -> bytes:
         """Tools get the real values: the agent has them. Only what is written down is masked."""
         recorded = self._body
         if self.redactor is not None:
             self.redactor.check_texts(self._texts())
-        if self.redactor is not None and recorded:
-            recorded = mask_recorded(recorded, self.redactor, self._vault(self.redactor))
+            recorded = self._recordable.masked(self.redactor, self._vault(self.redactor))
         self.sent = (Span.of(recorded),) if recorded else ()
         return self._body
 
@@ -126,14 +131,15 @@ class HttpOperation:
     def record_texts(self) -> tuple[tuple[str, str], ...]:
         if self.redactor is None:
             return ()
-        return tuple(pair for pair in texts_of(b"".join(self._reply)) if not self.redactor.knows(*pair))
+        self._recordable_reply = Recordable.of(b"".join(self._reply))
+        return tuple(pair for pair in self._recordable_reply.texts if not self.redactor.knows(*pair))
 
     def recorded(self) -> Recorded:
         body = b"".join(self._reply)
         arguments = self._arguments()
         if self.redactor is not None:
             vault = self._vault(self.redactor)
-            body = mask_recorded(body, self.redactor, vault) if body else b""
+            body = (self._recordable_reply or Recordable.of(body)).masked(self.redactor, vault)
             arguments = mask_plain(arguments, self.redactor, vault)
         tool: ToolUse | None = None
         if self.route.kind == "tool":

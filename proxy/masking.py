@@ -1,4 +1,4 @@
-"""Masking JSON bodies by span, and whatever else is written down."""
+"""Masking texts, and JSON by span."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from proxy.wire.spans import (
     Edit,
     Texts,
     apply_edits,
-    keys_and_numbers,
     raw_offsets,
     read_json,
     string_leaves,
@@ -42,7 +41,6 @@ _BINARY_KEYS = frozenset({"data", "file_data", "b64_json", "inlineData", "images
 _DATA_URL = re.compile(r"data:[\w.+/;=-]{0,200};base64,")
 # Lines of base64, long enough to be a file and nothing that a person would write.
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/_=-]{60,}+[\r\n]*+)+[A-Za-z0-9+/_=-]*[\r\n]*")
-_MIN_DIGITS = 7
 _MAX_DEPTH = 3
 
 
@@ -77,9 +75,12 @@ def mask_section(section: Section, redactor: Redactor, vault: Vault) -> None:
     section.searched = True
 
 
-def needs_mask(texts: Texts, detector: Detector, vault: Vault, *, keeps_seals: bool = False) -> bool:
+def needs_mask(
+    texts: Texts, detector: Detector, vault: Vault, *, has_structure: bool = True, keeps_seals: bool = False
+) -> bool:
     for key, text in texts:
-        if is_content(key, text, keeps_seals=keeps_seals) and mask_text(text, detector, vault, key=key):
+        is_judged = is_content(key, text, has_structure=has_structure, keeps_seals=keeps_seals)
+        if is_judged and mask_text(text, detector, vault, key=key):
             return True
     return False
 
@@ -124,40 +125,6 @@ def mask_text(
     return inner + [e for e in outer if all(e[1] <= start or e[0] >= end for start, end in taken)]
 
 
-def mask_recorded(data: bytes, detector: Detector, vault: Vault) -> bytes:
-    """`data` as it may be written down: JSON and other text masked, anything else left out but for its size."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return f"[{len(data)} bytes that are not text: not recorded while redaction is on]".encode()
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            read_json(data)  # finding its strings presumes that it is JSON
-            masked = mask_json(data, detector, vault, has_structure=False)[0]
-            return _mask_keys_and_numbers(masked, detector, vault)
-        except (FormatError, ValueError, IndexError):
-            pass  # it only looked like JSON
-    return mask_plain(text, detector, vault).encode()
-
-
-def _mask_keys_and_numbers(raw: bytes, detector: Detector, vault: Vault) -> bytes:
-    """Keys of objects and numbers hold personal data too, in what tools answer. A masked number becomes a string."""
-    edits: list[Edit] = []
-    for leaf in keys_and_numbers(raw):
-        inside = raw[leaf.start : leaf.end]
-        is_number = not leaf.key
-        if len(inside) < (_MIN_DIGITS if is_number else 4):
-            continue
-        text = inside.decode() if is_number else unescaped(inside)
-        replaced = mask_text(text, detector, vault)
-        if replaced and is_number:
-            edits.append(Edit(leaf.start, leaf.end, b'"' + replaced[0][2].encode() + b'"'))
-        elif replaced:
-            offsets = raw_offsets(inside, text)
-            edits += [Edit(leaf.start + offsets[a], leaf.start + offsets[b], t.encode()) for a, b, t in replaced]
-    return apply_edits(raw, edits) if edits else raw
-
-
 def mask_plain(text: str, detector: Detector, vault: Vault, *, key: str = "") -> str:
     for start, end, token in sorted(mask_text(text, detector, vault, key=key), reverse=True):
         text = text[:start] + token + text[end:]
@@ -196,17 +163,3 @@ def content_texts(
                 )
             except FormatError:
                 continue
-
-
-def texts_of(data: bytes) -> tuple[tuple[str, str], ...]:
-    """The (text, key) pairs of a body that is about to be recorded."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return ()
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            return tuple(content_texts(read_json(data)[1], has_structure=False))
-        except FormatError:
-            pass
-    return ((text, ""),) if text else ()

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from policies.redaction.pseudonyms import Vault
 from policies.verdict import DropTools
 from proxy.arrivals import Headers, ReplyBegan, RequestArrived, header
-from proxy.masking import mask_plain, mask_recorded, texts_of
+from proxy.masking import mask_plain
 from proxy.mcp_links import Link, McpLinks
-from proxy.mcp_recording import mask_reply, texts_of_reply
+from proxy.mcp_recording import RecordableReply
 from proxy.memory import Memories, TrajectoryMemory
 from proxy.operation import Recorded, Route
+from proxy.recordable import Recordable
 from proxy.redactor import Redactor
 from proxy.wire import mcp
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
@@ -36,6 +37,7 @@ _CALL_IDS = ("callId", "claudecode/toolUseId")
 # A message that is sent again is a retry only if it asks for something that ends.
 _ENDLESS = frozenset({"subscriptions/listen", "ping"})
 _MAX_RECORDED_BYTES = 32 * 1024 * 1024
+_NOTHING = Recordable.of(b"")
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +61,10 @@ class McpOperation:
     _body: bytes = b""
     _headers: Headers = ()
     _message: Message | None = None
+    _arguments: str = ""
+    """Of the tool that is called, as they came."""
+    _recordable: Recordable = _NOTHING
+    _recordable_reply: RecordableReply | None = None
     _mismatch: bool = False
     _refused: bool = False
     _call: tuple[str, str] = ("", "")
@@ -78,6 +84,8 @@ class McpOperation:
             self._read_message(request)
         elif request.body:
             raise FormatError(f"a {self.route.method} request of MCP has no body")
+        if self.redactor is not None:
+            self._recordable = Recordable.of(request.body)
         self._correlate()
 
     def _read_message(self, request: RequestArrived) -> None:
@@ -91,6 +99,7 @@ class McpOperation:
             self.digest = message.digest(self.route.upstream, self.route.path)
         if message.tool:
             self.route = replace(self.route, kind="tool", tool=message.tool)
+            self._arguments = message.arguments
 
     def ask(self) -> ToolAsked:
         """Only a tool's call is a named tool; for everything else just the host and the budgets count."""
@@ -102,7 +111,7 @@ class McpOperation:
             tool=tool,
             digest=self.digest,
             body_bytes=len(self._body),
-            arguments=self._message.arguments if self._message is not None and tool else "",
+            arguments=self._arguments,
             aliases=self._aliases(tool) if tool else (),
         )
 
@@ -124,16 +133,16 @@ class McpOperation:
         return tuple(pair for pair in self._texts() if not self.redactor.knows(*pair))
 
     def _texts(self) -> tuple[tuple[str, str], ...]:
-        return (*texts_of(self._body), (self.route.path, ""))
+        return (*self._recordable.texts, (self.route.path, ""))
 
     def seal(self) -> bytes:
-        recorded, name = self._body, self.route.tool
-        arguments = self._message.arguments if self._message is not None and name else ""
+        recorded, name, arguments = self._body, self.route.tool, self._arguments
         if self.redactor is not None:
             self.redactor.check_texts(self._texts())
             vault = self._vault(self.redactor)
-            recorded = mask_recorded(recorded, self.redactor, vault) if recorded else b""
-            arguments = mask_recorded(arguments.encode(), self.redactor, vault).decode() if arguments else ""
+            recorded = self._recordable.masked(self.redactor, vault)
+            if recorded is not self._body:
+                arguments = Recordable.of(arguments.encode()).masked(self.redactor, vault).decode()
             name = mask_plain(name, self.redactor, vault, key="name")
         self.sent = (Span.of(recorded),) if recorded else ()
         self._call = (name, arguments)
@@ -192,17 +201,17 @@ class McpOperation:
         redactor = self.redactor
         if redactor is None:
             return ()
-        found = texts_of_reply(b"".join(self._upstream), is_stream=self.streamed)
-        return tuple(pair for pair in found if not redactor.knows(*pair))
+        self._recordable_reply = self._read_reply(self._upstream)
+        return tuple(pair for pair in self._recordable_reply.texts() if not redactor.knows(*pair))
 
     def recorded(self) -> Recorded:
-        upstream = self._masked(b"".join(self._upstream))
+        upstream = self._written(self._upstream, self._recordable_reply)
         client = None
         if self._reply is not None and self._reply.edited:
-            client = self._masked(b"".join(self._client))
+            client = self._written(self._client)
         tool = ToolUse(*self._call, self._refused or self.has_failed) if self.route.kind == "tool" else None
         note = "only the beginning of the reply is recorded" if self._kept > _MAX_RECORDED_BYTES else ""
-        return Recorded(_body(upstream), _body(client) if client is not None else None, note=note, tool=tool)
+        return Recorded(upstream, client, note=note, tool=tool)
 
     def path_recorded(self) -> str:
         if self.redactor is None:
@@ -290,7 +299,7 @@ class McpOperation:
             if (found := self.memories.by_call(ids)) is not None:
                 return found, "tool_call_id"
             for name in (message.tool, *self._aliases(message.tool)) if message.tool else ():
-                if (found := self.memories.by_proposal(name, message.arguments or "{}")) is not None:
+                if (found := self.memories.by_proposal(name, self._arguments or "{}")) is not None:
                     return found, "tool_arguments"
         session = self.links.find("session", self.route.upstream, header(self._headers, _SESSION))
         for link in (self._continued, session):
@@ -326,16 +335,17 @@ class McpOperation:
         if self._kept <= _MAX_RECORDED_BYTES:
             kept.append(data)
 
-    def _masked(self, data: bytes) -> bytes:
-        if self.redactor is None or not data:
-            return data
-        return mask_reply(data, self.redactor, self._vault(self.redactor), is_stream=self.streamed)
+    def _written(self, reply: list[bytes], read: RecordableReply | None = None) -> Body:
+        if self.redactor is None:
+            data = b"".join(reply)
+        else:
+            data = (read or self._read_reply(reply)).masked(self.redactor, self._vault(self.redactor))
+        return (Span.of(data),) if data else ()
+
+    def _read_reply(self, reply: list[bytes]) -> RecordableReply:
+        return RecordableReply.of(b"".join(reply), is_stream=self.streamed)
 
     def _vault(self, redactor: Redactor) -> Vault:
         if self.memory.vault is None:
             self.memory.vault = redactor.new_vault()
         return self.memory.vault
-
-
-def _body(data: bytes) -> Body:
-    return (Span.of(data),) if data else ()

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from policies.redaction.finding import Detector
 from policies.redaction.pseudonyms import Vault
-from proxy.masking import mask_recorded, texts_of
+from proxy.recordable import Recordable
 from proxy.wire.sse import Framer, data_of, with_data
 from trajectory.errors import FormatError
 
 
-def texts_of_reply(data: bytes, *, is_stream: bool) -> tuple[tuple[str, str], ...]:
-    """The (text, key) pairs that detection must see before the reply is written down."""
-    if not is_stream:
-        return texts_of(data)
-    pairs: list[tuple[str, str]] = []
-    for frame in _frames(data):
-        pairs += texts_of(_data(frame) or frame)
-    return tuple(pairs)
+@dataclass(frozen=True, slots=True)
+class RecordableReply:
+    """One message, or a stream of events with a message each."""
+
+    _pieces: tuple[tuple[bytes, Recordable], ...]
+    """Each frame of a stream with what is read of it; a message alone is its own frame."""
+
+    @classmethod
+    def of(cls, data: bytes, *, is_stream: bool) -> RecordableReply:
+        frames = _frames(data) if is_stream else [data]
+        return cls(tuple((frame, Recordable.of(_data(frame) if is_stream else frame)) for frame in frames))
+
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """The (text, key) pairs that detection must see before the reply is written down."""
+        return tuple(pair for _, read in self._pieces for pair in read.texts)
+
+    def masked(self, detector: Detector, vault: Vault) -> bytes:
+        return b"".join([_masked(frame, read, detector, vault) for frame, read in self._pieces])
 
 
-def mask_reply(data: bytes, detector: Detector, vault: Vault, *, is_stream: bool) -> bytes:
-    if not is_stream:
-        return mask_recorded(data, detector, vault)
-    return b"".join(_masked(frame, detector, vault) for frame in _frames(data))
-
-
-def _masked(frame: bytes, detector: Detector, vault: Vault) -> bytes:
-    raw = _data(frame)
-    if not raw:
-        return mask_recorded(frame, detector, vault)
-    masked = mask_recorded(raw, detector, vault)
-    return frame if masked == raw else with_data(frame, masked.replace(b"\r", b" ").replace(b"\n", b" "))
+def _masked(frame: bytes, read: Recordable, detector: Detector, vault: Vault) -> bytes:
+    masked = read.masked(detector, vault)
+    if masked is read.data:
+        return frame
+    return masked if read.data is frame else with_data(frame, masked.replace(b"\r", b" ").replace(b"\n", b" "))
 
 
 def _frames(data: bytes) -> list[bytes]:
@@ -42,7 +47,8 @@ def _frames(data: bytes) -> list[bytes]:
 
 
 def _data(frame: bytes) -> bytes:
+    """Of a frame without a message, the frame itself."""
     try:
-        return data_of(frame)
+        return data_of(frame) or frame
     except FormatError:
-        return b""
+        return frame

@@ -13,14 +13,13 @@ from proxy.masking import (
     content_texts,
     mask_json,
     mask_plain,
-    mask_recorded,
     mask_section,
     needs_mask,
-    texts_of,
     unknown_texts,
 )
 from proxy.memory import Memories, TrajectoryMemory, begins_like, continues
 from proxy.operation import Recorded, Route, Swap
+from proxy.recordable import Recordable
 from proxy.redactor import Redactor
 from proxy.url_keys import masked_keys
 from proxy.wire.format import (
@@ -213,7 +212,8 @@ class ModelOperation:
         if redactor is None:
             return ()
         if not self._is_read:
-            return tuple(pair for pair in texts_of(b"".join(self._upstream)) if not redactor.knows(*pair))
+            unread = Recordable.of(b"".join(self._upstream))
+            return tuple(pair for pair in unread.texts if not redactor.knows(*pair))
         if self._reader is not None:
             self._reply_texts = _stream_texts(b"".join(self._upstream), self._reader.reply())
         return tuple(pair for pair in content_texts(self._reply_texts) if not redactor.knows(*pair))
@@ -350,7 +350,7 @@ class ModelOperation:
         vault = self._vault(redactor)
         reply = self.answer()
         if not self._is_read:
-            return Recorded(_body(mask_recorded(upstream, redactor, vault)))
+            return Recorded(_body(Recordable.of(upstream).masked(redactor, vault)))
         if reply is None or not needs_mask(self._reply_texts, redactor, vault):
             return Recorded(_body(upstream), answer=reply)
         masked = _masked(reply, redactor, vault)

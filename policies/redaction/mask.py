@@ -42,7 +42,7 @@ def mask(text: str, detector: Detector, vault: Vault, *, key: str = "") -> Maske
     for _ in range(_MAX_ROUNDS):
         spans = _spans(masked, detector, vault, key)
         if not spans:
-            return Masked(masked, tuple(edits), _counted(edits))
+            return Masked(masked, tuple(edits), _counted(edits)) if edits else Masked(text)
         masked, edits = _applied(masked, spans), _over_original(edits, spans)
     raise ClientError("redaction of a text came to no end")
 
