@@ -32,7 +32,7 @@ class _Answer(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class TwoViews:
-    """Of one trajectory. Of more turns or bytes than it has room for, the oldest are forgotten: they go out as they come.
+    """Of one trajectory. Of more than it has room for, the oldest turns are forgotten: they go out as they come.
 
     A turn is known by its place, the index of its first item, and by the ids that a server may hold it under.
     """

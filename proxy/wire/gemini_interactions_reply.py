@@ -74,6 +74,8 @@ class Interaction:
 
     def note(self, interaction: Fields) -> None:
         self._finish = finish_of(interaction.get("status")) or self._finish
+        if self._finish is None and interaction.get("error") is not None:
+            self._finish = "error"
         if interaction.get("usage") is not None:
             self._usage = usage_of(interaction["usage"])
         if isinstance(interaction.get("model") or interaction.get("agent"), str):

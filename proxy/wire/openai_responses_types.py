@@ -141,8 +141,15 @@ def _words(items: list[Item], kind: str, key: str) -> list[str]:
 
 
 def has_failed(response: Mapping[str, Any]) -> bool:
-    """It has ended, and is not what was asked for: the provider failed, or somebody cancelled it."""
-    return response.get("status") in ("failed", "cancelled")
+    """It has ended, and is not what was asked for: the provider failed, or somebody cancelled it.
+
+    Some compatible servers tell of an error without a status.
+    """
+    return response.get("status") in ("failed", "cancelled") or _is_bare_error(response)
+
+
+def _is_bare_error(response: Mapping[str, Any]) -> bool:
+    return response.get("error") is not None and response.get("status") is None
 
 
 def _finish(response: Mapping[str, Any], *, has_calls: bool, declined: bool) -> Finish | None:
@@ -152,7 +159,7 @@ def _finish(response: Mapping[str, Any], *, has_calls: bool, declined: bool) -> 
         details = response.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
         return _FINISH.get(reason, "length") if isinstance(reason, str) else "length"
-    if status == "failed":
+    if status == "failed" or _is_bare_error(response):
         return "error"
     if status == "cancelled":
         return "cancelled"
