@@ -10,7 +10,7 @@ from trajectory.clock import SYSTEM_CLOCK, Clock
 from trajectory.errors import StoreError
 from trajectory.sql.engine import Durability, engine_for, writing
 from trajectory.sql.faults import told
-from trajectory.sql.schema import HEAD, VERSION_TABLE, metadata
+from trajectory.sql.schema import FIRST_ROWS, HEAD, VERSION_TABLE, metadata, version
 from trajectory.sql.store import SqlStore
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -43,8 +43,10 @@ def migrate(engine: Engine) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         found = _revision(connection)
-        if found != HEAD:  # nobody did it while we waited for the lock
-            _upgrade(connection, found)
+        if found is None:
+            create(connection)
+        elif found != HEAD:  # nobody did it while we waited for the lock
+            upgrade(connection, found)
 
 
 def _revision(connection: Connection) -> str | None:
@@ -61,8 +63,18 @@ def _revision(connection: Connection) -> str | None:
     return None
 
 
-def _upgrade(connection: Connection, found: str | None) -> None:
-    # Imported here: Alembic costs more than the rest of opening, and is needed once in a store's life.
+def create(connection: Connection) -> None:
+    """All tables at once, in an empty database: what `upgrade` leads to step by step, without loading Alembic."""
+    metadata.create_all(connection, checkfirst=False)
+    for table, row in FIRST_ROWS:
+        connection.execute(table.insert().values(row))
+    version.create(connection)
+    connection.execute(version.insert().values(version_num=HEAD))
+
+
+def upgrade(connection: Connection, found: str | None) -> None:
+    """From revision `found` (None: an empty database) to HEAD. StoreError if this program does not know `found`."""
+    # Imported here: Alembic costs more than the rest of opening, and is needed a few times in a store's life.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The tables. Migrations lead to exactly this; a test compares the two.
+"""The tables. A new store gets exactly these, and migrations lead an old one to them; a test compares the two.
 
 Text is valid UTF-8 without NUL, JSON columns hold what msgspec wrote, times are Unix seconds or seconds.
 Bodies stand in `spans`, each distinct span once; an attempt's side is its spans' 16-byte digests in one blob.
@@ -16,6 +16,8 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
+    String,
     Table,
     Text,
 )
@@ -135,4 +137,14 @@ runs = Table(
     Column("bakeoff", Text, nullable=False),
     Column("document", Text, nullable=False),
     Index("ix_runs_bakeoff", "bakeoff", "place"),
+)
+
+FIRST_ROWS = ((upkeep, {"id": 1, "deletions": 0}),)
+"""What stands in the tables of a new store."""
+
+version = Table(
+    VERSION_TABLE,
+    MetaData(),  # Alembic's own, which it makes and leaves out when it compares
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Dialect, Table, bindparam, case, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
 
@@ -48,7 +48,11 @@ class Statements:
 
 def upsert_for(dialect: Dialect) -> Any:
     """The dialect's `insert` with ON CONFLICT; the two have the same methods but no common type."""
-    return sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+    if dialect.name == "sqlite":
+        return sqlite.insert
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- loaded already where it is the dialect
+
+    return postgresql.insert
 
 
 def _names(table: Table) -> tuple[str, ...]:
