@@ -8,6 +8,16 @@ from scoring.scorecard import RunRow, Scorecard
 from scoring.wording import count
 from trajectory.runs import Limits
 
+_UNITS = {
+    "memory_mb": "MB memory",
+    "cpu_s": "s CPU",
+    "wall_s": "s wall",
+    "egress_mb": "MB egress",
+    "max_retries": "retries",
+    "spend_usd": "USD",
+    "context_tokens": "tokens context",
+}
+
 
 def certificate_lines(card: Scorecard) -> tuple[str, ...]:
     """One line for each grade, set of limits and how they were applied."""
@@ -19,8 +29,7 @@ def certificate_lines(card: Scorecard) -> tuple[str, ...]:
 
 
 def limits_text(limits: Limits) -> str:
-    units = {"memory_mb": "MB memory", "cpu_s": "s CPU", "wall_s": "s wall", "egress_mb": "MB egress"}
-    parts = [f"{value:g} {units.get(name, 'retries')}" for name, value in limits.model_dump(exclude_none=True).items()]
+    parts = [f"{value:g} {_UNITS[name]}" for name, value in limits.model_dump(exclude_none=True).items()]
     return ", ".join(parts) or "no limits"
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from scoring.decision.model import Decision, Leaderboard, SecurityAudit, Uncapped
 from scoring.decision.validation import uncapped_text
-from scoring.report.tables import Cell, Table, estimate_cell
+from scoring.report.tables import Cell, Part, Table, estimate_cell
 from scoring.wording import footnote, p_text
 
 MAX_LEADERBOARD_ROWS = 15
@@ -16,15 +15,6 @@ MARKETING = (
     "Public figures are marketing metrics: others ran them, on machines, with limits and retries that the rows do not "
     "say. They are context for a choice and decide nothing here."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of the decision: what it says, then a table of it."""
-
-    title: str
-    lines: tuple[str, ...]
-    table: Table | None = None
 
 
 def decision_parts(decision: Decision) -> tuple[Part, ...]:

@@ -12,6 +12,8 @@ from scoring.report.certificates import certificate_lines
 from scoring.report.curves import context_plot
 from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
+from scoring.report.fidelity import fidelity_tables
+from scoring.report.fidelity_plots import fidelity_plot, score_by_share_plot, success_by_share_plot
 from scoring.report.grid import grid_blocks
 from scoring.report.losses import loss_tables
 from scoring.report.plots import fault_plot, frontier_plot, interval_plot
@@ -60,6 +62,10 @@ def render_html(card: Scorecard) -> str:
         reliability=pass_k_table(card),
         counts=(*stepwise_tables(card), *count_tables(card)),
         losses=loss_tables(card),
+        fidelity=fidelity_tables(card),
+        fidelity_bars=Markup(fidelity_plot(card)),  # noqa: S704
+        success_by_share=Markup(success_by_share_plot(card)),  # noqa: S704
+        score_by_share=Markup(score_by_share_plot(card)),  # noqa: S704
         quality=quality_tables(card),
         context_curves=Markup(context_plot(card)),  # noqa: S704 -- our own SVG; texts in it are escaped where it is made
         partings=side_by_side(card),

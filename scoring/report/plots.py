@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from scoring.estimates import Estimate
-from scoring.report.canvas import ACCENT, INK, LINE, MUTED, PAPER, TONES, Canvas, canvas
+from scoring.report.bars import Bar, Layer, draw_stacks
+from scoring.report.canvas import ACCENT, INK, MUTED, PAPER, TONES, Canvas, canvas
 from scoring.report.tables import best_first
 from scoring.report.tones import HATCHES, NAMES, Tone, tones_of
 from scoring.scorecard import CandidateRow, Scorecard
@@ -52,21 +53,12 @@ def fault_plot(card: Scorecard) -> str:
     rows = best_first(card)[::-1]
     ends = tones_of(card)
     tones = [tone for tone in NAMES if any(ends[row.candidate.name][tone] for row in rows)]
+    layers = [Layer(NAMES[tone], TONES[tone], HATCHES[tone], _ends(rows, ends, tone)) for tone in tones]
     with canvas("faults", "How the runs ended", _WIDTH, 1.2 + 0.42 * len(rows)) as drawing:
         (axis,) = drawing.row_of_axes(1)
-        left = [0] * len(rows)
-        for tone in tones:
-            _bars(drawing, axis, tone, [(row, ends[row.candidate.name][tone]) for row in rows], left)
-        axis.set_yticks(range(len(rows)), [row.candidate.name for row in rows])
+        draw_stacks(drawing, axis, [row.candidate.name for row in rows], layers)
         axis.set_xlabel("runs")
         axis.locator_params(axis="x", integer=True)
-        axis.grid(axis="y", visible=False)
-        axis.tick_params(length=0)
-        axis.spines["left"].set_visible(False)
-        axis.margins(x=0.01, y=0.03)
-        axis.legend(
-            ncols=len(tones), loc="lower left", bbox_to_anchor=(0, 1), frameon=False, labelcolor=MUTED, borderpad=0
-        )
     return drawing.svg
 
 
@@ -169,26 +161,14 @@ def _frontier(axis: Axes, points: Sequence[tuple[float, float]]) -> None:
         )
 
 
-def _bars(drawing: Canvas, axis: Axes, tone: Tone, counts: Sequence[tuple[CandidateRow, int]], left: list[int]) -> None:
-    """One colour in all bars; `left` is where each bar has got to, and is moved on."""
-    for y, (row, count) in enumerate(counts):
-        if not count:
-            continue
-        detail = ", ".join(f"{name} {n}" for name, n in row.faults.items())
-        tip = drawing.tip(f"{row.candidate.name}: {count} of {row.runs} runs {NAMES[tone]}\nfaults: {detail or 'none'}")
-        axis.barh(y, count, left=left[y], height=0.62, color=TONES[tone], edgecolor=PAPER, hatch=HATCHES[tone], gid=tip)
-        axis.text(
-            left[y] + count / 2,
-            y,
-            str(count),
-            ha="center",
-            va="center",
-            size=9,
-            color=INK,
-            bbox={"boxstyle": "round,pad=0.22", "facecolor": PAPER, "edgecolor": LINE, "linewidth": 0.6},
-        )
-        left[y] += count
-    axis.barh([0], [0], color=TONES[tone], edgecolor=PAPER, hatch=HATCHES[tone], label=NAMES[tone])
+def _ends(rows: Sequence[CandidateRow], ends: Mapping[str, Mapping[Tone, int]], tone: Tone) -> tuple[Bar, ...]:
+    return tuple(_end(row, ends[row.candidate.name].get(tone, 0), tone) for row in rows)
+
+
+def _end(row: CandidateRow, runs: int, tone: Tone) -> Bar:
+    faults = ", ".join(f"{name} {n}" for name, n in row.faults.items())
+    tip = f"{row.candidate.name}: {runs} of {row.runs} runs {NAMES[tone]}\nfaults: {faults or 'none'}"
+    return Bar(runs, str(runs), tip)
 
 
 def _tokens(row: CandidateRow) -> Estimate:

@@ -32,21 +32,33 @@ class SideBySide:
 
 def quality_tables(card: Scorecard) -> tuple[Table, ...]:
     """Those that have anything to say."""
+    return (*path_tables(card), *context_tables(card), *retry_tables(card), *resource_tables(card))
+
+
+def path_tables(card: Scorecard) -> tuple[Table, ...]:
     rows = best_first(card)
     compared = any(row.conduct.quality.compared for row in rows)
-    recorded = any(row.operations for row in rows)
-    retried = [(row, row.conduct.retrying.patterns) for row in rows]
-    tables = (
-        _agreement(rows) if compared else None,
-        _by_kind(rows),
-        _path(rows) if recorded else None,
-        _context(rows) if recorded else None,
-        _retries(rows) if recorded else None,
-        count_table("Errors met, attempt by attempt", "operations", retried),
-        _resources(rows),
-        count_table("Packages not needed", "runs with it", [(row, _unneeded(row)) for row in rows]),
+    return _present(_agreement(rows) if compared else None, _by_kind(rows), _path(rows) if _is_recorded(rows) else None)
+
+
+def context_tables(card: Scorecard) -> tuple[Table, ...]:
+    rows = best_first(card)
+    return (_context(rows),) if _is_recorded(rows) else ()
+
+
+def retry_tables(card: Scorecard) -> tuple[Table, ...]:
+    rows = best_first(card)
+    met = [(row, row.conduct.retrying.patterns) for row in rows]
+    return _present(
+        _retries(rows) if _is_recorded(rows) else None,
+        count_table("Errors met, attempt by attempt", "operations", met),
     )
-    return tuple(table for table in tables if table is not None)
+
+
+def resource_tables(card: Scorecard) -> tuple[Table, ...]:
+    rows = best_first(card)
+    unneeded = [(row, _unneeded(row)) for row in rows]
+    return _present(_resources(rows), count_table("Packages not needed", "runs with it", unneeded))
 
 
 def side_by_side(card: Scorecard) -> tuple[SideBySide, ...]:
@@ -60,6 +72,14 @@ def side_by_side(card: Scorecard) -> tuple[SideBySide, ...]:
                 parted[key] = row
     chosen = sorted(parted.values(), key=_first_told)[:MAX_SHOWN]
     return tuple(_told(row) for row in chosen)
+
+
+def _is_recorded(rows: Sequence[CandidateRow]) -> bool:
+    return any(row.operations for row in rows)
+
+
+def _present(*tables: Table | None) -> tuple[Table, ...]:
+    return tuple(table for table in tables if table is not None)
 
 
 def _first_told(row: RunRow) -> tuple[bool, int, str, str]:

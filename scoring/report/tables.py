@@ -33,6 +33,16 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a report: what it says, then a table of it. Lines that are code are set as they stand."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    table: Table | None = None
+    is_code: bool = False
+
+
 def outcome_table(card: Scorecard) -> Table:
     columns = ("Candidate", "Score", "Success", "Passed", "All counted", "Bounds", "OOM", "Timeout")
     return Table("Outcome", columns, tuple(_outcome_row(row) for row in best_first(card)))
@@ -148,7 +158,6 @@ def count_tables(card: Scorecard) -> tuple[Table, ...]:
     tables = (
         count_table("Faults", "runs", [(row, row.faults) for row in rows]),
         count_table("Policy violations", "refusals", [(row, row.violations) for row in rows]),
-        count_table("Fidelity of tool results", "tool results", [(row, _named(row)) for row in rows]),
     )
     return tuple(table for table in tables if table is not None)
 
@@ -224,10 +233,6 @@ def _pair_row(pair: Pair) -> tuple[Cell, ...]:
 def _floor(pair: Pair) -> str:
     floor = pair.as_scored.noise_floor
     return "noise floor unknown: no task tried twice" if floor is None else f"noise floor {100 * floor:.1f} points"
-
-
-def _named(row: CandidateRow) -> dict[str, int]:
-    return {str(fidelity): n for fidelity, n in row.fidelity.items()}
 
 
 def _discordant(only_a: Sequence[str], only_b: Sequence[str]) -> str:

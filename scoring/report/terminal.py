@@ -1,68 +1,113 @@
-"""The short form: two tables and the sentences, for a person at a terminal."""
+"""The report at a terminal: what a person needs first, and by name what else there is."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
 from scoring.cautions import URGENT
 from scoring.decision.model import Decision
+from scoring.report.brief import brief_outcome_table, brief_pair_table
 from scoring.report.dataset import dataset_lines
 from scoring.report.decision import decision_parts
-from scoring.report.quality import quality_tables
+from scoring.report.sections import SECTIONS, sections_of
 from scoring.report.stepwise import stepwise_tables
-from scoring.report.tables import Cell, Table, cost_table, count_tables, outcome_table, pass_k_table
+from scoring.report.tables import Cell, Part, Table
 from scoring.scorecard import Caution, Scorecard
 
+MAX_CAUTIONS = 6
+"""Cautions that are printed at once, urgent ones first."""
 _PADDING = 2
 
 
-def print_report(card: Scorecard, console: Console) -> None:
+def print_report(card: Scorecard, console: Console, sections: Collection[str] = ()) -> None:
+    """Without `sections` what matters most, and what else there is; else those that have something to say, whole."""
+    _print_head(card, console)
+    if not sections:
+        _print_brief(card, console)
+    for name, parts in sections_of(card).items():
+        if name in sections:
+            _print_parts(parts, console)
+
+
+def _print_head(card: Scorecard, console: Console) -> None:
     tasks, trials = len(card.bakeoff.tasks), card.bakeoff.trials
     size = f"{len(card.candidates)} candidates, {tasks} tasks, {trials} trial{'s' if trials > 1 else ''}"
     console.print(f"[bold]Bake-off {escape(card.bakeoff.id)}[/bold]  {size}, {len(card.runs)} runs")
-    for table in _tables(card):
-        if table is not None:
-            for part in fitting(table, console.width):
-                console.print(_grid(part))
-    for i, sentence in enumerate(card.conclusions):
-        console.print(Text(sentence, style="bold" if i == 0 else ""))
-    for caution in sorted(card.cautions, key=lambda caution: caution.kind not in URGENT):
-        console.print(_caution(caution))
-    for formula in dict.fromkeys(formula.formula for formula in card.formulas if not card.stepwise):
-        console.print(Text(formula, style="dim"))
-    for line in dataset_lines(card)[:1]:
-        console.print(Text(line, style="dim"))
+
+
+def _print_brief(card: Scorecard, console: Console) -> None:
     if card.decision is not None:
         _print_decision(card.decision, console)
-
-
-def _tables(card: Scorecard) -> list[Table | None]:
-    """Stepwise runs went no way of their own to an end: their steps are what there is to tell."""
-    if card.stepwise:
-        return [*stepwise_tables(card), *count_tables(card)]
-    whole = [outcome_table(card), cost_table(card), pass_k_table(card), *stepwise_tables(card), *count_tables(card)]
-    return [*whole, *quality_tables(card)]
+    for i, sentence in enumerate(card.conclusions):
+        console.print(Text(sentence, style="bold" if i == 0 else ""))
+    whole = (brief_outcome_table(card), brief_pair_table(card))
+    for table in stepwise_tables(card) if card.stepwise else whole:
+        if table is not None:
+            console.print()
+            _print_table(table, console)
+    _print_cautions(card, console)
+    _print_more(card, console)
 
 
 def _print_decision(decision: Decision, console: Console) -> None:
-    for part in decision_parts(decision):
+    first = decision_parts(decision)[0]
+    console.print(Text(first.title, style="bold"))
+    for line in first.lines:
+        console.print(Text(line))
+    console.print()
+
+
+def _print_cautions(card: Scorecard, console: Console) -> None:
+    ordered = sorted(card.cautions, key=lambda caution: caution.kind not in URGENT)
+    if ordered:
+        console.print()
+    for caution in ordered[:MAX_CAUTIONS]:
+        console.print(_caution(caution))
+    if len(ordered) > MAX_CAUTIONS:
+        console.print(Text(f"! {len(ordered) - MAX_CAUTIONS} more: --section cautions", style="yellow"))
+
+
+def _print_more(card: Scorecard, console: Console) -> None:
+    command = f"ironcage bakeoff report {card.bakeoff.id}"
+    console.print()
+    formulas = () if card.stepwise else dict.fromkeys(formula.formula for formula in card.formulas)
+    for line in (*formulas, *dataset_lines(card)[:1]):
+        console.print(Text(line, style="dim"))
+    console.print(Text(f"More: {command} --section NAME, --full, or with plots --report FILE.html"))
+    names = Grid.grid(padding=(0, _PADDING))
+    for name in sections_of(card):
+        names.add_row(Text(name, style="bold"), Text(SECTIONS[name].says, style="dim"))
+    console.print(Padding(names, (0, 0, 0, 2)))
+
+
+def _print_parts(parts: Sequence[Part], console: Console) -> None:
+    for part in parts:
+        console.print()
         if part.lines:
             console.print(Text(part.title, style="bold"))
         for line in part.lines:
             console.print(Text(line))
-        for table in fitting(part.table, console.width) if part.table else []:
-            console.print(_grid(replace(table, title="") if part.lines else table))
+        if part.table:
+            _print_table(replace(part.table, title="") if part.lines else part.table, console)
+
+
+def _print_table(table: Table, console: Console) -> None:
+    for part in fitting(table, console.width):
+        console.print(_grid(part))
 
 
 def fitting(table: Table, width: int) -> list[Table]:
     """`table` as several that each fit into `width` characters: its first column with as many others as have room.
 
-    A column that is too wide even alone gets a part of its own, which is then cut.
+    A column that is too wide even alone gets a part of its own, which is then wrapped.
     """
     widths = [_width(table, i) for i in range(len(table.columns))]
     parts: list[list[int]] = [[0]]
@@ -99,8 +144,10 @@ def _grid(table: Table) -> Grid:
         box=None,
         padding=(0, _PADDING, 0, 0),
     )
+    is_alone = len(table.columns) == 2
     for i, column in enumerate(table.columns):
-        grid.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
+        head = textwrap.fill(column, _width(table, i) - _PADDING, break_long_words=False)
+        grid.add_column(head, justify="left" if i == 0 else "right", no_wrap=i == 0 or not is_alone)
     for row in table.rows:
         grid.add_row(*(_cell(cell) for cell in row))
     return grid

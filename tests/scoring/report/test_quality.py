@@ -115,7 +115,7 @@ def test_context_curves_are_drawn_where_usage_is_known() -> None:
 
 def test_the_tables_are_in_the_terminal_too() -> None:
     out = StringIO()
-    print_report(made(), Console(file=out, width=200))
+    print_report(made(), Console(file=out, width=200), ["retries"])
     assert "Retries, and what they cost" in out.getvalue()
 
 
