@@ -20,7 +20,7 @@ from proxy.upstream import Patience
 from replay.house import BudgetSpent
 from trajectory.errors import OperatorError, UpstreamError
 from trajectory.record import VerdictNote
-from trajectory.runs import Candidate, KillCause, Limits
+from trajectory.runs import PROXY_LIMITS, Candidate, KillCause, Limits
 from trajectory.store import Store
 from trajectory.trajectory import Launch
 
@@ -110,8 +110,8 @@ class BakeoffHouse:
         )
 
     def applied(self, session: str) -> Limits:
-        limits = self._doors.loaded.constraints.constraints
-        return Limits(egress_mb=limits.network_egress_limit_mb, max_retries=limits.max_retries)
+        limits = self._doors.loaded.constraints.limits()
+        return Limits(**{name: getattr(limits, name) for name in PROXY_LIMITS})
 
     def conditions(self) -> Mapping[str, str]:
         return conditions_of(self._doors.loaded)

@@ -8,13 +8,17 @@ from policies.approvals.rule import Approvals
 from policies.arguments.rule import ToolArguments
 from policies.calls_within import CallsWithin
 from policies.constraints import Constraints
+from policies.context import ContextLimit
 from policies.egress import EgressLimit
 from policies.hosts import check_pattern
+from policies.prices import PriceList
 from policies.retries import RetryBudget
 from policies.rule import Rule
-from policies.settings import PolicySettings
+from policies.settings import PolicySettings, SpendSettings
+from policies.spend import SpendBudget
 from policies.tools import ToolAllowlist
 from trajectory.errors import OperatorError
+from trajectory.prices import load_prices
 
 
 def build_rules(
@@ -36,6 +40,8 @@ def build_rules(
         rules.append(Approvals(settings.approvals))
     if rules:
         rules.append(CallsWithin(rules))
+    if limits.context_limit_tokens is not None:
+        rules.append(ContextLimit(limits.context_limit_tokens, settings.context.on_exhausted))
     rules.append(
         EgressLimit(
             limit_bytes=constraints.egress_limit_bytes,
@@ -46,7 +52,21 @@ def build_rules(
     )
     if limits.max_retries is not None:
         rules.append(RetryBudget(limits.max_retries, settings.retries.on_exhausted))
+    if limits.spend_limit_usd is not None:
+        rules.append(_spend(limits.spend_limit_usd, settings.spend))
     return tuple(rules)
+
+
+def _spend(limit_usd: float, settings: SpendSettings) -> SpendBudget:
+    load_prices()  # now, and not while the first call waits
+    return SpendBudget(
+        limit_usd,
+        PriceList({name: price.rates() for name, price in settings.prices.items()}),
+        settings.per,
+        settings.unpriced,
+        settings.assumed_output_tokens,
+        settings.on_exhausted,
+    )
 
 
 def _egress_hosts(constraints: Constraints, settings: PolicySettings) -> tuple[str, ...] | None:

@@ -70,6 +70,12 @@ class LimitSection(Section):
         description="Hosts that may be reached beside the configured upstreams: example.com, *.example.com (names "
         "below it) or *, each with an optional :port.",
     )
+    spend_limit_usd: Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)] | None = Field(
+        default=None, description="What the model calls of one trajectory may cost together, in US dollars."
+    )
+    context_limit_tokens: Whole | None = Field(
+        default=None, description="Tokens that the prompt of one model call may have."
+    )
 
 
 class MetricsSection(Section):
@@ -122,6 +128,8 @@ class Constraints(Section):
             wall_s=asked.wall_timeout_s,
             egress_mb=asked.network_egress_limit_mb,
             max_retries=asked.max_retries,
+            spend_usd=asked.spend_limit_usd,
+            context_tokens=asked.context_limit_tokens,
         )
 
     @property

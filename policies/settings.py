@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,12 +10,16 @@ from policies.approvals.settings import ApprovalSettings
 from policies.arguments.settings import ArgumentSettings
 from policies.constraints import HostList, Section
 from policies.redaction.settings import RedactionSettings
+from trajectory.prices import Rates
+
+OnExhausted = Literal["refuse", "final_message"]
+Price = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class RetrySettings(Section):
     """What happens when constraints.max_retries is spent."""
 
-    on_exhausted: Literal["refuse", "final_message"] = Field(
+    on_exhausted: OnExhausted = Field(
         default="refuse",
         description="refuse: the native error of the route; final_message: a well-formed reply whose text says that "
         "policy ended the run, which stops clients that repeat on every error.",
@@ -51,6 +55,52 @@ class EgressSettings(Section):
     )
 
 
+class ModelPrice(Section):
+    """US dollars for a million tokens; what is read from or written to a cache costs as input where it is not said."""
+
+    input: Price = Field(description="Of the prompt.")
+    output: Price = Field(description="Of the answer, reasoning included.")
+    cache_read: Price | None = Field(default=None, description="Of what is read from the provider's cache.")
+    cache_write: Price | None = Field(default=None, description="Of what is written to the provider's cache.")
+
+    def rates(self) -> Rates:
+        read, written = self.cache_read, self.cache_write
+        return Rates(
+            self.input, self.output, self.input if read is None else read, self.input if written is None else written
+        )
+
+
+class SpendSettings(Section):
+    """How constraints.spend_limit_usd is applied."""
+
+    per: Literal["trajectory", "session"] = Field(
+        default="trajectory", description="What may spend so much: each trajectory, or all of a session together."
+    )
+    unpriced: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="What becomes of calls of models without a price: refuse, or allow, which does not count them.",
+    )
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description="Prices that hold in place of list prices, by MODEL or UPSTREAM/MODEL; a name that ends in * "
+        "matches each that begins so.",
+    )
+    assumed_output_tokens: Annotated[int, Field(strict=True, gt=0, le=10_000_000)] = Field(
+        default=32_768, description="Tokens that an answer is taken to have at most where its request does not say."
+    )
+    on_exhausted: OnExhausted = Field(
+        default="refuse", description="What a client gets that asks for more, as with policies.retries.on_exhausted."
+    )
+
+
+class ContextSettings(Section):
+    """How constraints.context_limit_tokens is applied."""
+
+    on_exhausted: OnExhausted = Field(
+        default="refuse", description="What a client gets that asks for more, as with policies.retries.on_exhausted."
+    )
+
+
 class PolicySettings(Section):
     """How policies are applied; the limits themselves stand in the constraints file."""
 
@@ -61,6 +111,12 @@ class PolicySettings(Section):
     )
     egress: EgressSettings = Field(
         default=EgressSettings(), description="Which hosts may be reached, and which bytes count."
+    )
+    spend: SpendSettings = Field(
+        default=SpendSettings(), description="What counts against the spend budget, and at which prices."
+    )
+    context: ContextSettings = Field(
+        default=ContextSettings(), description="What happens to a prompt beyond the context limit."
     )
     redaction: RedactionSettings | None = Field(
         default=None, description="Masking of personal data; off if absent, on with its defaults if written as {}."

@@ -31,3 +31,8 @@ def likely_tokens(prompt: PromptSize) -> int:
     seen = prompt.tokens_per_byte
     ratio = _TOKENS_PER_BYTE if seen is None else min(max(seen, _LEAST_PER_BYTE), _MOST_PER_BYTE)
     return prompt.tokens + round(prompt.text_bytes * ratio) + prompt.media * _LIKELY_MEDIUM_TOKENS
+
+
+def least_tokens(text_bytes: int) -> int:
+    """No tokenizer has tokens so long, on the average of a text."""
+    return text_bytes // 32

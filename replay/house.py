@@ -71,7 +71,7 @@ class House(Protocol):
         """
 
     def applied(self, session: str) -> Limits:
-        """The limits that the policies enforce on `session`, as they read them: egress_mb and max_retries."""
+        """The limits that the policies enforce on `session`, as they read them (trajectory.runs.PROXY_LIMITS)."""
 
     def conditions(self) -> Mapping[str, str]:
         """What must not change during a bake-off, each by name with its digest: at least constraints and policies."""

@@ -104,7 +104,7 @@ async def run_loop(slot: Slot, session: str, stop: StopRequest, conditions: Cond
 
 
 async def _loop_in(world: World, slot: Slot, session: str, stop: StopRequest, conditions: Conditions) -> Ran:
-    """No agent process: wall time is kept here, egress and retries by the proxy, and nothing is left to limit."""
+    """No agent process: wall time is kept here, what the proxy enforces there, and nothing is left to limit."""
     task = slot.task
     assert task.request is not None
 
@@ -160,7 +160,7 @@ async def _until_stopped(
 
 
 def _without_cage(asked: Limits, took_s: float, stop: StopRequest, notes: Sequence[str]) -> Certificate:
-    """Of `asked`, wall time was kept here, egress and retries by the proxy."""
+    """Of `asked`, wall time was kept here; the proxy enforces the rest."""
     return Certificate(
         grade="none",
         asked=asked,

@@ -23,7 +23,7 @@ from replay.task import Task
 from replay.ways import PROMPT_ON_THE_WAY
 from trajectory.errors import CageError, IroncageError, StoreError
 from trajectory.ids import new_id, trajectory_id
-from trajectory.runs import Certificate, CheckResult, Limits, Run
+from trajectory.runs import PROXY_LIMITS, Certificate, CheckResult, Limits, Run
 from trajectory.trajectory import Launch, Trajectory
 
 

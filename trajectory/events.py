@@ -106,6 +106,8 @@ class AttemptEnded(Struct, frozen=True):
     is_free: bool = False
     """Nobody bills it: it never reached the provider, or was answered with an error."""
     usage: Usage | None = None
+    model: str | None = None
+    """The model that answered, as its provider names it."""
     answer_bytes: int | None = None
     """Bytes of what the model wrote; None where it may have written what was not seen here."""
 

@@ -26,7 +26,7 @@ _FLAT = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
 
 
 @dataclass(frozen=True, slots=True)
-class _Rates:
+class Rates:
     """Dollars per million tokens, whatever the length of the prompt."""
 
     input: float
@@ -34,13 +34,22 @@ class _Rates:
     cache_read: float
     cache_write: float
 
+    def cost_usd(self, usage: Usage) -> float | None:
+        """None where the provider left a count out."""
+        plain = _plain_tokens(usage)
+        if plain is None or usage.output_tokens is None:
+            return None
+        read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+        dollars = plain * self.input + read * self.cache_read + written * self.cache_write
+        return (dollars + usage.output_tokens * self.output) / _MILLION
+
 
 @dataclass(frozen=True, slots=True)
 class _Price:
     """`rates` is None where more than the four counts decide: the library is then asked for each call."""
 
     model: ModelPrice
-    rates: _Rates | None
+    rates: Rates | None
 
 
 def cost_usd(usage: Usage, model: str, host: str, at_s: float) -> float | None:
@@ -49,18 +58,17 @@ def cost_usd(usage: Usage, model: str, host: str, at_s: float) -> float | None:
     Cached tokens are priced as such where the provider told them apart; tokens written to a cache as plain input where
     it did not.
     """
-    read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
-    if usage.input_tokens is None or usage.output_tokens is None or read + written > usage.input_tokens:
+    if _plain_tokens(usage) is None or usage.output_tokens is None:
         return None
     price = _price(model, host, int(at_s // 60))
     if price is None:
         return None
-    rates = price.rates
-    if rates is None:
-        return _asked(price.model, usage)
-    plain = usage.input_tokens - read - written
-    dollars = plain * rates.input + read * rates.cache_read + written * rates.cache_write
-    return (dollars + usage.output_tokens * rates.output) / _MILLION
+    return _asked(price.model, usage) if price.rates is None else price.rates.cost_usd(usage)
+
+
+def load_prices() -> None:
+    """Load library and tables now, where the first call must not wait for them."""
+    _price("", "", 0)
 
 
 def prices_version() -> str:
@@ -69,6 +77,14 @@ def prices_version() -> str:
         return version("genai-prices")
     except PackageNotFoundError:
         return "not installed as a package"
+
+
+def _plain_tokens(usage: Usage) -> int | None:
+    """Input neither read from a cache nor written to one; None where it is not told, or the counts contradict."""
+    if usage.input_tokens is None:
+        return None
+    plain = usage.input_tokens - (usage.cache_read_tokens or 0) - (usage.cache_write_tokens or 0)
+    return plain if plain >= 0 else None
 
 
 @lru_cache(maxsize=4096)
@@ -92,7 +108,7 @@ def _price(model: str, host: str, minute: int) -> _Price | None:
     return _Price(price, _flat(price))
 
 
-def _flat(price: ModelPrice) -> _Rates | None:
+def _flat(price: ModelPrice) -> Rates | None:
     """Where the four counts decide. What is sold beside text (searches, audio) is left aside: no record counts it."""
     rates = {name: getattr(price, name) for name in _FLAT}
     decided = price.requests_kcount is None and price.output_reasoning_mtok is None
@@ -101,7 +117,7 @@ def _flat(price: ModelPrice) -> _Rates | None:
     plain, output, read, written = (None if rate is None else float(rate) for rate in rates.values())
     assert plain is not None
     assert output is not None
-    return _Rates(plain, output, plain if read is None else read, plain if written is None else written)
+    return Rates(plain, output, plain if read is None else read, plain if written is None else written)
 
 
 def _asked(price: ModelPrice, usage: Usage) -> float:

@@ -65,6 +65,10 @@ class Limits(Frozen):
     context_tokens: int | None = None
 
 
+PROXY_LIMITS = ("egress_mb", "max_retries", "spend_usd", "context_tokens")
+"""Those that the proxy enforces; the others are the cage's."""
+
+
 class Certificate(Frozen):
     """For one run: limits asked, limits applied (read back), peaks, kill cause. Without a valid one, no score.
 
