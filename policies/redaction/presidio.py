@@ -2,7 +2,7 @@
 
 Presidio's own engine is not used: it wants a language model, scans the whole text with every recogniser, is
 quadratic in long texts, skips a pattern that takes too long, and logs the values that it finds. The import takes
-about a second and 100 MB, so it happens when a detector is built and not before.
+a third of a second, so it happens when a detector is built and not before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from policies.redaction.candidates import Window, card_windows, email_windows, iban_windows, ip_windows, ssn_windows
 from policies.redaction.finding import Finding
 from policies.redaction.phone_candidates import PhoneWindow, is_plausible, phone_windows
+from policies.redaction.without_models import without_language_models
 from trajectory.errors import ClientError
 
 PRESIDIO_KINDS = ("EMAIL", "CARD", "IBAN", "SSN", "IP", "PHONE")
@@ -151,8 +152,8 @@ class _NoValuesInLogs(logging.Filter):
 def _imported_recognisers() -> dict[str, Any]:
     # else tldextract asks the network for the public suffix list; read when it is imported
     os.environ["TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS"] = ""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations inside spaCy and its dependencies
+    with warnings.catch_warnings(), without_language_models():
+        warnings.simplefilter("ignore")  # deprecations inside Presidio and its dependencies
         import tldextract  # noqa: PLC0415
         from presidio_analyzer import predefined_recognizers as presidio  # noqa: PLC0415
     for name in ("presidio-analyzer", "decision_process"):

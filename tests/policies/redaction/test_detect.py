@@ -154,6 +154,20 @@ def test_importing_the_detector_loads_neither_presidio_nor_spacy() -> None:
     assert run.stdout.strip() == "[]"
 
 
+def test_a_detector_of_all_kinds_loads_no_language_model_and_leaves_presidio_as_it_was() -> None:
+    code = (
+        "import sys, policies.redaction.detect, policies.redaction.settings as s\n"
+        "found = policies.redaction.detect.build_detector(s.RedactionSettings()).find('bob@example.org 10.1.2.3')\n"
+        "print([f.kind for f in found], [m for m in ('presidio_analyzer.nlp_engine', 'spacy') if m in sys.modules])\n"
+        "from importlib.util import find_spec\n"
+        "print(find_spec('presidio_analyzer.nlp_engine').origin)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    found, origin = run.stdout.splitlines()
+    assert found == "['EMAIL', 'IP'] []"
+    assert origin.endswith("__init__.py")
+
+
 def test_building_and_using_the_detector_touches_neither_network_nor_home(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
