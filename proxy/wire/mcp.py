@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from proxy.wire.case import check_case, check_cases
 from proxy.wire.spans import Edit, apply_edits, elements, members, read_value, removal, span_at
 from trajectory.errors import FormatError
@@ -90,9 +92,11 @@ class Message:
 
     @property
     def arguments(self) -> str:
-        """The raw text of the arguments of a `tools/call`; empty if it has none."""
-        at = span_at(self.raw, ["params", "arguments"])
-        return self.raw[at.start : at.end].decode() if at is not None else ""
+        """The raw text of the arguments of a `tools/call`; empty if it has none. Raises FormatError."""
+        try:
+            return bytes(_call.decode(self.raw).params.arguments).decode()
+        except msgspec.DecodeError as e:  # half of a surrogate pair, which only the slower reader takes
+            raise FormatError(f"not valid JSON: {e}") from None
 
     @property
     def failed(self) -> bool:
@@ -109,6 +113,17 @@ class Message:
         params = {key: value for key, value in self.params.items() if key != "_meta"}
         canonical = json.dumps([*context, self.method, params], sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+class _Params(msgspec.Struct):
+    arguments: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Call(msgspec.Struct):
+    params: _Params
+
+
+_call = msgspec.json.Decoder(_Call)
 
 
 def read_message(raw: bytes) -> Message:

@@ -38,6 +38,12 @@ def test_a_call_is_read_with_its_raw_arguments() -> None:
     )  # fmt: skip
 
 
+def test_no_spelling_of_a_key_hides_the_arguments() -> None:
+    assert read_message(CALL.replace(b'"arguments"', b'"argu\\u006dents"')).arguments == '{ "a" : 1 }'
+    with pytest.raises(FormatError, match="not valid JSON"):
+        _ = read_message(CALL.replace(b'"a" : 1', b'"\\ud800" : 1')).arguments
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
