@@ -7,10 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from replay.schedule import schedule
 from replay.task import CommandCheck, RecordedLabel
 from tests.support.baking import GOOD, agent_task, bad, bake, by_candidate, good, loop_task, plan
 from tests.support.processes import PYTHON
@@ -18,33 +15,6 @@ from tests.support.recordings import ScriptedHouse, record, said, user
 from trajectory.errors import OperatorError
 from trajectory.memory import MemoryStore
 from trajectory.runs import Candidate, Limits
-
-# --- the schedule
-
-
-@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 10_000))
-def test_each_block_holds_every_candidate_once(candidates: int, tasks: int, trials: int, seed: int) -> None:
-    asked = plan(
-        *(agent_task("", name=f"t{n}") for n in range(tasks)),
-        candidates=tuple(Candidate(name=f"c{n}", upstream="o", model="m") for n in range(candidates)),
-        trials=trials,
-        seed=seed,
-    )
-    slots = schedule(asked)
-    assert len({slot.run for slot in slots}) == len(slots) == candidates * tasks * trials
-    blocks = [slots[at : at + candidates] for at in range(0, len(slots), candidates)]
-    for block in blocks:
-        assert len({(slot.task.id, slot.trial, slot.seed) for slot in block}) == 1
-        assert {slot.candidate.name for slot in block} == {one.name for one in asked.candidates}
-    assert schedule(asked) == slots
-
-
-def test_order_differs_with_the_seed_and_between_blocks() -> None:
-    tasks = [agent_task("", name=f"t{n}") for n in range(20)]
-    first = schedule(plan(*tasks))
-    assert first != schedule(plan(*tasks, seed=2))
-    assert {slot.candidate.name for slot in first[::2]} == {"good", "bad"}
-
 
 # --- the engine's own loop
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from replay.bakeoff import run_bakeoff
+from replay.bakeoff import run_bakeoff, run_together
 from replay.cage.process import PortableCage
+from replay.conditions import Around
 from replay.executors.local import LocalExecutor
 from replay.plan import Plan
 from replay.reset import take_snapshot, tree_digest
@@ -114,6 +116,16 @@ async def test_each_trial_begins_with_what_the_bake_off_began_with(tmp_path: Pat
         await run_bakeoff(plan(tmp_path), house, cage=cage, executor=executor)
     assert not (tmp_path / "kept").exists()
     assert "reset" in bakeoff.fingerprint_parts
+
+
+async def test_bake_offs_that_run_together_share_one_snapshot(tmp_path: Path) -> None:
+    memory, house = notes(tmp_path), ScriptedHouse(MemoryStore())
+    before = tree_digest(memory)
+    plans = [replace(plan(tmp_path), id=name) for name in ("b1", "b2")]
+    await run_together(plans, Around(house, PortableCage()), LocalExecutor(cpus=4))
+    runs = [run for one in plans for run in house.store.runs(one.id)]
+    assert [run.checks[0].passed for run in runs] == [True] * 8, "never two at once, or one would see the other"
+    assert (tree_digest(memory), (tmp_path / "kept").exists()) == (before, False)
 
 
 async def test_without_a_reset_trials_see_each_other(tmp_path: Path) -> None:

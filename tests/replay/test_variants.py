@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from proxy.prompting import is_alike
+from replay.bakeoff import run_together
+from replay.cage.process import PortableCage
+from replay.conditions import Around
+from replay.executors.local import LocalExecutor
 from replay.plan import Plan
+from replay.preparing import prepared
 from replay.prompts import drop_role, reorder, replacing
 from replay.task import AgentCommand, Task
 from replay.variants import Variant, VariantPlan, recorded_prompt, variant_plans
@@ -113,6 +118,53 @@ async def test_an_agent_without_the_recorded_prompt_varies_nothing_and_is_no_res
         run = await baked(at, crossed(task, PLAIN)[1])
     assert run.status == "harness_error"
     assert "nothing was varied" in run.error
+
+
+async def together(at: Replaying, task: Task, *variants: Variant, **rest: Any) -> dict[str, list[Run]]:
+    """By variant, as the command runs them."""
+    asked = prepared(Plan("v", (candidate("good"),), (task,), **rest), at.served.store)
+    cells = variant_plans(asked, variants)
+    around = Around(at.house, PortableCage())
+    await run_together([cell.plan for cell in cells], around, LocalExecutor(cpus=1))
+    return {cell.variant.name: at.served.store.runs(cell.plan.id) for cell in cells}
+
+
+async def test_prompts_take_turns_with_each_other(tmp_path: Path) -> None:
+    """One prompt after the other would take a provider's bad hour for an effect of the prompt."""
+    async with replaying(tmp_path, {"prod-1": speak, "good-1": speak}) as at:
+        runs = await together(at, await recorded(at), PLAIN, trials=4)
+        (order, other) = {one.order for one in at.served.store.bakeoffs()}, asked(at)[1:]
+    prompts = [one["messages"][0]["content"] == PROMPT for one in other]
+    assert all(sum(prompts[at : at + 2]) == 1 for at in range(0, 8, 2)), "each pair of runs has each prompt once"
+    assert prompts != sorted(prompts)
+    assert prompts != sorted(prompts, reverse=True)
+    assert {name: [run.answer for run in found] for name, found in runs.items()} == {
+        "recorded": ["refused"] * 4,
+        "plain": ["in transit"] * 4,
+    }
+    assert order == {
+        "in random blocks, drawn with seed 0: each holds every candidate of 2 bake-offs that run together once, for "
+        "one task and trial"
+    }
+
+
+async def test_a_fork_goes_on_under_each_prompt_from_the_recorded_conversation(tmp_path: Path) -> None:
+    begun = [system(PROMPT), user("where is order 7?"), said("which one?"), user("the first")]
+    async with replaying(tmp_path, {"prod-1": speak, "good-1": speak}) as at:
+        await at.ask("prod", begun[:2])
+        task = at.task("prod")
+        await at.ask("prod", begun)
+        runs = await together(at, task, PLAIN, from_step=2)
+        sent = {one["messages"][0]["content"]: one["messages"][1:] for one in asked(at)[2:]}
+    assert sent == {PROMPT: begun[1:], PROMPT.removeprefix(f"{ROLE}\n\n"): begun[1:]}
+    assert {name: found[0].answer for name, found in runs.items()} == {"recorded": "refused", "plain": "in transit"}
+
+
+async def test_each_recorded_context_is_sent_under_each_prompt(tmp_path: Path) -> None:
+    async with replaying(tmp_path, {"prod-1": speak, "good-1": speak}) as at:
+        runs = await together(at, await recorded(at), PLAIN, mode="stepwise")
+    same = {name: [step.same_text for run in found for step in run.steps] for name, found in runs.items()}
+    assert same == {"recorded": [True], "plain": [False]}
 
 
 def task_of(*messages: Message, **rest: Any) -> Task:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -84,6 +85,20 @@ async def test_only_as_many_run_as_there_are_processors() -> None:
     await whole
     assert floor.began == [0, 1, 2, 3]
     assert sorted(floor.kept) == [0, 1, 2, 3]
+
+
+async def test_exclusive_jobs_never_run_beside_each_other_and_others_do() -> None:
+    floor = Floor()
+    alone = [replace(floor.job(number), is_exclusive=True) for number in (0, 2)]
+    whole = asyncio.create_task(floor.bake(LocalExecutor(cpus=8), [alone[0], floor.job(1), alone[1]]))
+    await floor.until(0, 1)
+    await settle()
+    assert floor.running == [0, 1]
+    floor.gates[0].set()
+    await floor.until(1, 2)
+    for gate in floor.gates.values():
+        gate.set()
+    await whole
 
 
 async def test_small_job_does_not_overtake_a_large_one() -> None:
