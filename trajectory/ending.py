@@ -1,0 +1,41 @@
+"""The end of an attempt as budgets settle it: what the provider counted, what was written, and whether anybody bills it."""
+
+from __future__ import annotations
+
+from trajectory.conversation import Reply
+from trajectory.events import AttemptEnded, End, ModelAsked
+from trajectory.record import Attempt
+from trajectory.trajectory import AttemptView
+
+
+def answered(asked: ModelAsked, attempt: Attempt | AttemptView, end: End, *, was_sent: bool) -> AttemptEnded:
+    """Of the attempt that policy let `asked` make; refused before a byte of it went out if not `was_sent`."""
+    answer = attempt.answer
+    return AttemptEnded(
+        asked.trajectory,
+        asked.digest,
+        end,
+        asked=asked,
+        is_free=not was_sent or _is_free(attempt),
+        usage=answer.usage if answer is not None else None,
+        model=answer.model if answer is not None else None,
+        answer_bytes=_written(answer, attempt.reply_bytes, end),
+    )
+
+
+def _is_free(attempt: Attempt | AttemptView) -> bool:
+    if attempt.first_byte_s is not None:
+        return attempt.status is not None and attempt.status >= 400
+    return (attempt.error or "").startswith("unreachable")  # one that timed out or was reset may have been answered
+
+
+def _written(answer: Reply | None, reply_bytes: int, end: End) -> int | None:
+    """Of a reply that broke off all bytes count, framing too: it stands for reasoning that is not shown. What a model
+    wrote before its first byte of answer was seen, nobody knows.
+    """
+    said = 0
+    if answer is not None:
+        said = len(answer.text.encode()) + sum(len(call.name) + len(call.arguments.encode()) for call in answer.calls)
+    if end in ("complete", "failed"):
+        return said or reply_bytes
+    return reply_bytes if said else None
