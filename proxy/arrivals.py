@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from proxy.approvals import Decision
+
 Headers = tuple[tuple[str, str], ...]
 """Names as they came, in order; repeated names stay repeated."""
 
@@ -34,6 +36,13 @@ class DetectionFailed(Struct, frozen=True):
 
     at_s: float
     message: str = ""
+
+
+class Decided(Struct, frozen=True):
+    """What people have decided, by the ids of the questions. Calls that are not among them are refused."""
+
+    decisions: Mapping[str, Decision]
+    at_s: float
 
 
 class ReplyBegan(Struct, frozen=True):
@@ -77,6 +86,7 @@ Arrival = (
     RequestArrived
     | Detected
     | DetectionFailed
+    | Decided
     | ReplyBegan
     | ReplyPart
     | ReplyEnded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from proxy.approvals import ApprovalAsked
 from proxy.arrivals import Headers
 from trajectory.record import Attempt
 
@@ -12,6 +13,12 @@ class Detect(Struct, frozen=True):
     """Look for personal data in these (text, JSON key) pairs; answer with Detected or DetectionFailed."""
 
     texts: tuple[tuple[str, str], ...]
+
+
+class AskApproval(Struct, frozen=True):
+    """Ask people about these calls; answer with Decided. Where the client leaves first, nobody need answer any more."""
+
+    asked: tuple[ApprovalAsked, ...]
 
 
 class Forward(Struct, frozen=True):
@@ -59,4 +66,15 @@ class BreakConnection(Struct, frozen=True):
     """Cut the client's connection so that it cannot take what it got for a whole reply."""
 
 
-Effect = Detect | Forward | BeginReply | SendPart | EndReply | Respond | Commit | StopUpstream | BreakConnection
+Effect = (
+    Detect
+    | AskApproval
+    | Forward
+    | BeginReply
+    | SendPart
+    | EndReply
+    | Respond
+    | Commit
+    | StopUpstream
+    | BreakConnection
+)

@@ -4,20 +4,23 @@
 2. The last part of a reply waits until the attempt is durably recorded.
 3. Each budget is reserved before bytes move; the attempt's end settles it.
 4. Whatever goes wrong here or in a rule becomes a refusal in the client's own dialect, and is recorded.
+5. Where people decide on calls, what holds them waits, and is then judged once more with what was decided.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from policies.engine import Engine
-from policies.verdict import Code, Refuse
+from policies.verdict import AskPerson, Code, Refuse, Verdict
+from proxy.answers import answer, ending
 from proxy.arrivals import (
     Arrival,
     ClientLeft,
     CommitFailed,
     Committed,
+    Decided,
     Detected,
     DetectionFailed,
     Headers,
@@ -29,6 +32,7 @@ from proxy.arrivals import (
 )
 from proxy.coding import Coding
 from proxy.effects import (
+    AskApproval,
     BeginReply,
     BreakConnection,
     Commit,
@@ -41,59 +45,16 @@ from proxy.effects import (
     StopUpstream,
 )
 from proxy.encoding import TooLargeError
+from proxy.exchange_states import TRANSITIONS, State
 from proxy.judging import Judging, told
 from proxy.operation import Operation, Recorded, Route
 from proxy.recording import AttemptDraft
 from proxy.wire.format import RefusedReplyError, Rendered, StreamStep
 from trajectory.errors import ClientError, FormatError
-from trajectory.events import AttemptEnded, End
+from trajectory.events import End
 from trajectory.record import VerdictNote
 
-
-class State(Enum):
-    NEW = auto()
-    DETECTING = auto()  # the request's texts are being searched
-    ASKED = auto()  # the upstream has the request
-    COLLECTING = auto()  # a whole reply arrives
-    FLOWING = auto()  # a reply arrives and goes on part by part
-    REVIEWING = auto()  # the reply's texts are being searched before they are written down
-    COMMITTING = auto()  # the attempt is being written down
-    CLOSING = auto()  # all is delivered; the upstream may still have trailing bytes
-    DONE = auto()
-
-    # Enum's own is a function in Python, and each arrival looks its state up
-    __hash__ = object.__hash__
-
-
 _CLOSING = (EndReply, Respond, BreakConnection)  # effects behind which the client gets nothing more
-
-# Every legal transition. An arrival without a row here is late news of something already decided, and has no effect.
-TRANSITIONS: dict[tuple[State, type[Arrival]], str] = {
-    (State.NEW, RequestArrived): "_request",
-    (State.DETECTING, Detected): "_request_searched",
-    (State.DETECTING, DetectionFailed): "_search_failed",
-    (State.ASKED, ReplyBegan): "_reply_began",
-    (State.ASKED, UpstreamFailed): "_no_reply",
-    (State.COLLECTING, ReplyPart): "_collect",
-    (State.COLLECTING, ReplyEnded): "_collected",
-    (State.COLLECTING, UpstreamFailed): "_no_reply",
-    (State.FLOWING, ReplyPart): "_flow",
-    (State.FLOWING, ReplyEnded): "_flowed",
-    (State.FLOWING, UpstreamFailed): "_flow_broke",
-    (State.REVIEWING, Detected): "_reviewed",
-    (State.REVIEWING, DetectionFailed): "_review_failed",
-    (State.COMMITTING, Committed): "_committed",
-    (State.COMMITTING, CommitFailed): "_commit_failed",
-    (State.CLOSING, ReplyPart): "_trailing",
-    (State.CLOSING, ReplyEnded): "_closed",
-    (State.CLOSING, UpstreamFailed): "_closed",
-    (State.NEW, ClientLeft): "_left_early",
-    (State.DETECTING, ClientLeft): "_left_early",
-    (State.ASKED, ClientLeft): "_left",
-    (State.COLLECTING, ClientLeft): "_left",
-    (State.FLOWING, ClientLeft): "_left",
-    (State.REVIEWING, ClientLeft): "_left_under_review",
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -114,6 +75,8 @@ class Exchange:
     judging: Judging = field(init=False)
     _end: End = "complete"
     _final: list[Effect] = field(default_factory=list)
+    _body: bytes = b""
+    """Of the request, as it is sent on."""
     _parts: list[bytes] = field(default_factory=list)
     _status: int = 200
     _headers: Headers = ()
@@ -121,6 +84,9 @@ class Exchange:
     _unsearched: bool = False
     """Personal data was not, or could not be, looked for: nothing of what was said is written down."""
     _now_s: float = 0.0
+    _asked_s: float = 0.0
+    _waits: tuple[State, Callable[[], list[Effect]]] = (State.NEW, list)
+    """While people decide: what the exchange was doing, and what goes on from there with their decisions."""
 
     def __post_init__(self) -> None:
         self.judging = Judging(self.engine, self.operation)
@@ -173,9 +139,6 @@ class Exchange:
             return [Detect(texts)]
         return self._judge()
 
-    def _request_searched(self, _: Detected) -> list[Effect]:
-        return self._judge()
-
     def _search_failed(self, failure: DetectionFailed) -> list[Effect]:
         self._unsearched = True
         if failure.message:
@@ -183,23 +146,28 @@ class Exchange:
         message = "The request could not be searched for personal data, so it is refused. The proxy's log says where."
         return self._refuse(Refuse("policy_failed", "redaction", message))
 
-    def _judge(self) -> list[Effect]:
+    def _judge(self, _: Detected | None = None) -> list[Effect]:
         operation = self.operation
         verdict = self.judging.asked()
         try:
             body = operation.seal()
         except ClientError as e:  # masking declined: more values than a session may hold
             return self._search_failed(DetectionFailed(self._now_s, told(e)))
-        self._headers, body = self.coding.sealed(self._headers, body)
+        self._headers, self._body = self.coding.sealed(self._headers, body)
         counts = operation.mask_counts()
         if counts:
             self.judging.note_counts("masked", "put pseudonyms in place of personal data", counts)
-        refused = verdict if isinstance(verdict, Refuse) else self.judging.sent(len(body))
+        return self._send_on(verdict)
+
+    def _send_on(self, verdict: Verdict) -> list[Effect]:
+        if isinstance(verdict, AskPerson):
+            return self._ask_people(lambda: self._send_on(self.judging.asked()))
+        refused = verdict if isinstance(verdict, Refuse) else self.judging.sent(len(self._body))
         if refused is not None:
             return self._refuse(refused)
-        self.draft.request_bytes = len(body)
+        self.draft.request_bytes = len(self._body)
         self.state = State.ASKED
-        return [Forward(self.route.upstream, self.route.method, self.route.path, self._headers, body)]
+        return [Forward(self.route.upstream, self.route.method, self.route.path, self._headers, self._body)]
 
     # --- the reply ---
 
@@ -231,17 +199,25 @@ class Exchange:
         self._parts.append(part.data)
         return []
 
-    def _collected(self, _: ReplyEnded) -> list[Effect]:
+    def _collected(self, _: ReplyEnded | None = None) -> list[Effect]:
         headers, body = self._headers, b"".join(self._parts)
+        refused: Refuse | None = None
+        noted = len(self.notes)
+        self.judging.questions.read_again()
         try:
             plain = self.coding.whole(body)
             client = self.operation.whole(plain, self.judging)
             headers, body = self.coding.unchanged(headers, body, plain) if client is plain else (headers, client)
         except RefusedReplyError as e:
+            refused = e.refused
             self.notes[:] = [note for note in self.notes if note.message != e.refused.message]
-            return self._refuse(e.refused)
         except FormatError as e:
             return self._upstream_error(502, "upstream_unreadable", f"The upstream's reply cannot be judged: {e}.")
+        if self.judging.questions.are_open:
+            del self.notes[noted:]  # they are made anew
+            return self._ask_people(self._collected)
+        if refused is not None:
+            return self._refuse(refused)
         self._end = "failed" if self._status >= 400 or self.operation.has_failed else "complete"
         return self._record([Respond(self._status, (*headers, *self.draft.reply_headers()), body)])
 
@@ -255,21 +231,30 @@ class Exchange:
             step = self.operation.part(data) if data else StreamStep()
         except FormatError as e:
             return self._cut("upstream_unreadable", f"The upstream's stream cannot be judged: {e}.", "cut")
-        effects: list[Effect] = [SendPart(step.send)] if step.send else []
-        if step.last:
-            self._end = self._ended()
-            return [*effects, *self._record([SendPart(step.last)])]
-        return effects
+        return self._pass_on(step)
 
     def _flowed(self, _: ReplyEnded) -> list[Effect]:
+        return self._read_on(is_over=True)
+
+    def _read_on(self, *, is_over: bool) -> list[Effect]:
+        """What comes of what is there already: the upstream's reply is over, or people have decided on calls in it."""
         try:
-            self.coding.ended()
-            step = self.operation.end()
+            if is_over:
+                self.coding.ended()
+            step = self.operation.end() if is_over else self.operation.part(b"")
         except FormatError as e:
             return self._cut("upstream_unreadable", f"The upstream's stream cannot be judged: {e}.", "cut")
+        return self._pass_on(step, is_over=is_over)
+
+    def _pass_on(self, step: StreamStep, *, is_over: bool = False) -> list[Effect]:
+        effects: list[Effect] = [SendPart(step.send)] if step.send else []
+        if step.asks:
+            return [*effects, *self._ask_people(lambda: self._read_on(is_over=is_over))]
+        if not (step.last or is_over):
+            return effects
         self._end = self._ended()
-        rest: list[Effect] = [SendPart(step.last)] if step.last else []
-        return self._record([*rest, EndReply()])
+        last: list[Effect] = [SendPart(step.last)] if step.last else []
+        return [*effects, *self._record([*last, EndReply()] if is_over else last)]
 
     def _flow_broke(self, failure: UpstreamFailed) -> list[Effect]:
         self.draft.error = f"{failure.kind}: {failure.message}"
@@ -285,6 +270,26 @@ class Exchange:
         if self._status >= 400 or self.operation.has_failed:
             return "failed"
         return "complete" if self.operation.is_finished else "cut"
+
+    # --- people who decide ---
+
+    def _ask_people(self, then: Callable[[], list[Effect]]) -> list[Effect]:
+        self._waits = (self.state, then)
+        self.state = State.ASKING
+        self._asked_s = self._now_s
+        if self.reviews:  # what they are shown is masked
+            return [Detect(self.judging.questions.texts())]
+        return self._ask()
+
+    def _ask(self, _: Detected | None = None) -> list[Effect]:
+        asked = self.judging.to_ask(self.draft.id, self.draft.started_at + self._now_s)
+        return [AskApproval(asked)] if asked else self._decided(Decided({}, self._now_s))
+
+    def _decided(self, arrival: Decided | DetectionFailed) -> list[Effect]:
+        self.judging.decided(arrival.decisions if isinstance(arrival, Decided) else {})
+        self.draft.waited_s += self._now_s - self._asked_s
+        self.state, go_on = self._waits
+        return go_on()
 
     # --- endings ---
 
@@ -320,21 +325,17 @@ class Exchange:
 
     def _answer(self, rendered: Rendered, code: Code | None) -> list[Effect]:
         self.draft.answered(rendered)
-        headers: Headers = (("Content-Type", rendered.content_type), *self.draft.reply_headers())
-        if code is not None:
-            headers = (*headers, ("x-ironcage-refusal", code), ("x-should-retry", "false"))
-        return self._record([Respond(rendered.status, headers, rendered.body)])
+        return self._record([answer(rendered, code, self.draft.reply_headers())])
 
     def _cut(self, code: str, message: str, end: End) -> list[Effect]:
         """A reply in progress fails with its format's own error event, never by a silent cut."""
         self._end = end
         self.draft.error = self.draft.error or f"{code}: {message}"
-        event = self.operation.error_event(code, message)
-        last: list[Effect] = [BreakConnection()] if event is None else [SendPart(event), EndReply()]
-        return [StopUpstream(), *self._record(last)]
+        return [StopUpstream(), *self._record(ending(self.operation.error_event(code, message)))]
 
     def _record(self, final: list[Effect]) -> list[Effect]:
         self._final = final
+        self.judging.withdraw()
         if self._unsearched:
             return self._commit(Recorded(()))
         texts = self.operation.record_texts() if self.reviews and self._end != "refused" else ()
@@ -363,7 +364,7 @@ class Exchange:
         attempt = self.draft.attempt(self.operation, recorded, self._end, tuple(self.notes), self._now_s)
         self.state = State.COMMITTING
         self.operation.memory.ended(self.operation.digest, attempt.operation, failed=self._end != "complete")
-        self.engine.settle(AttemptEnded(attempt.trajectory, attempt.digest, self._end))
+        self.judging.settle(attempt)
         self.operation.settled(delivered=self._end == "complete")
         return [Commit(attempt)]
 
@@ -379,13 +380,10 @@ class Exchange:
         message = (
             "The record of this exchange cannot be written, so its reply is withheld. Try again once the store is back."
         )
+        code: Code = "recording_unavailable"
         if self._began:
-            event = self.operation.error_event("recording_unavailable", message)
-            ending: list[Effect] = [BreakConnection()] if event is None else [SendPart(event), EndReply()]
-            return [StopUpstream(), *ending]
-        rendered = self.operation.error(self.operation.refusal_status, "recording_unavailable", message)
-        headers = (("Content-Type", rendered.content_type), ("x-ironcage-refusal", "recording_unavailable"))
-        return [Respond(rendered.status, (*headers, ("x-should-retry", "false")), rendered.body)]
+            return [StopUpstream(), *ending(self.operation.error_event(code, message))]
+        return [answer(self.operation.error(self.operation.refusal_status, code, message), code)]
 
     def _trailing(self, part: ReplyPart) -> list[Effect]:
         """Bytes behind the format's own terminator mean nothing to a client; they are not passed on."""

@@ -39,7 +39,8 @@ from proxy.effects import (
     SendPart,
     StopUpstream,
 )
-from proxy.exchange import Exchange, State
+from proxy.exchange import Exchange
+from proxy.exchange_states import State
 from proxy.gateway_listening import bound_port, is_loopback
 from proxy.gateway_replies import NO_WEBSOCKETS, not_a_name, plain_error, turned_away
 from proxy.hall import Hall, Visitor

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from policies.engine import Engine
 from policies.quoting import listed, shown
 from policies.redaction.restore import json_escape, restore
-from policies.verdict import Allow, AwaitArguments, DropTools, Refuse, Verdict
+from policies.verdict import Allow, AskPerson, AwaitArguments, DropTools, Refuse, Verdict
+from proxy.approvals import ApprovalAsked, Decision
 from proxy.operation import Operation
+from proxy.questions import Call, Question, Questions, unasked
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import Lookup
+from trajectory.ending import answered
 from trajectory.errors import ClientError
-from trajectory.events import BytesMoved, CallProposed
-from trajectory.record import VerdictNote
+from trajectory.events import AttemptEnded, BytesMoved, CallProposed, Event, ModelAsked, ToolAsked
+from trajectory.record import Attempt, VerdictNote
 
 
 @dataclass(slots=True, eq=False)
@@ -25,20 +28,44 @@ class Judging:
     engine: Engine
     operation: Operation
     notes: list[VerdictNote] = field(default_factory=list)
+    questions: Questions = field(default_factory=Questions)
     lookup: Lookup | None = None
+    _granted: ModelAsked | None = None
+    """What policy has let through, and may have reserved a budget for."""
+    _was_sent: bool = False
 
     def asked(self) -> Verdict:
-        """On the request. Tools that it may not offer are out of it, or it is refused."""
+        """On the request. Tools that it may not offer are out of it, or it is refused, or waits for a person."""
+        self.questions.read_again()
+        noted = len(self.notes)
+        waits: AskPerson | None = None
         for call in self.operation.brings():
-            verdict = self.engine.judge(call)
+            verdict = self._judged(call, Call((call.name, *call.aliases), call.call_id))
             if isinstance(verdict, Refuse):
                 return verdict
-        verdict = self.engine.judge(self.operation.ask())
+            waits = verdict if isinstance(verdict, AskPerson) else waits
+        if waits is not None:
+            del self.notes[noted:]
+            return waits  # the request itself is judged with what is decided: only then may it reserve anything
+        event = self.operation.ask()
+        names = (event.tool, *event.aliases) if isinstance(event, ToolAsked) else ("",)
+        verdict = self._judged(event, Call(names))
+        if isinstance(event, ModelAsked) and isinstance(verdict, Allow | DropTools):
+            self._granted = event
         return self._without_tools(verdict) if isinstance(verdict, DropTools) else verdict
 
     def sent(self, size: int) -> Refuse | None:
         """On the bytes that are about to go to the upstream."""
-        return _refusal(self.engine.judge(BytesMoved(self.operation.memory.id, self._host, sent=size)))
+        refused = _refusal(self.engine.judge(BytesMoved(self.operation.memory.id, self._host, sent=size)))
+        self._was_sent = refused is None
+        return refused
+
+    def settle(self, attempt: Attempt) -> None:
+        """Once, whatever the end was: what the request had reserved is settled by what became of it."""
+        event = AttemptEnded(attempt.trajectory, attempt.digest, attempt.end)
+        if self._granted is not None:
+            event = answered(self._granted, attempt, attempt.end, was_sent=self._was_sent)
+        self.engine.settle(event)
 
     def received(self, size: int) -> Refuse | None:
         """On the bytes that are about to go to the agent."""
@@ -54,15 +81,38 @@ class Judging:
     def passes(self, name: str) -> bool:
         return isinstance(self.engine.judge(CallProposed(self.operation.memory.id, name)), Allow)
 
+    def question(self, name: str, call_id: str, arguments: str) -> Question | None:
+        verdict = self.engine.judge(self._proposed(name, call_id, arguments))
+        if not isinstance(verdict, AskPerson):
+            return None
+        return self.questions.open(Call((name,), call_id, is_proposal=True), verdict, self.operation)
+
     def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
-        """Arguments are judged as the agent will get them, values in place of pseudonyms."""
-        known = arguments if isinstance(arguments, str) else None
-        if known is not None and self.lookup is not None:
-            known = restore(known, self.lookup, partial(json_escape, levels=1))
-        verdict = self.engine.judge(CallProposed(self.operation.memory.id, name, call_id, known))
+        event = self._proposed(name, call_id, arguments if isinstance(arguments, str) else None)
+        verdict = self._judged(event, call := Call((name,), call_id, is_proposal=True))
         if isinstance(verdict, AwaitArguments):  # nobody held the call back until its arguments were there
             return self.doubted(name, "its arguments were not there when it was judged")
+        if isinstance(verdict, AskPerson):
+            verdict = unasked(call, verdict)
         return self._noted(name, verdict) if isinstance(verdict, Refuse) else None
+
+    def _proposed(self, name: str, call_id: str, arguments: str | None) -> CallProposed:
+        """Arguments are judged as the agent will get them, values in place of pseudonyms."""
+        if arguments is not None and self.lookup is not None:
+            arguments = restore(arguments, self.lookup, partial(json_escape, levels=1))
+        return CallProposed(self.operation.memory.id, name, call_id, arguments)
+
+    def _judged(self, event: Event, call: Call) -> Verdict:
+        """With what people have decided; AskPerson where they have yet to."""
+        verdict = self.engine.judge(event)
+        if not isinstance(verdict, AskPerson):
+            return verdict
+        question = self.questions.take(call, verdict, self.operation)
+        if question.is_open:
+            return verdict
+        if question.is_covered:
+            self.notes.append(question.note())
+        return question.refusal() or self.engine.judge(event, allowed=True)
 
     def doubted(self, name: str, why: str) -> Refuse:
         message = f'The call of the tool "{shown(name)}" was refused by its arguments: {why}.'
@@ -83,6 +133,22 @@ class Judging:
             message = "Tools that may not be called were taken out of the upstream's list."
             self.note("rewrite", first.rule, first.code, message, listed(sorted(verdicts)), len(verdicts))
         return frozenset(verdicts)
+
+    # --- what people decide ---
+
+    def to_ask(self, attempt: str, at_s: float) -> tuple[ApprovalAsked, ...]:
+        return self.questions.ask(self.operation, attempt, at_s)
+
+    def decided(self, decisions: Mapping[str, Decision]) -> None:
+        for question in self.questions.close(decisions):
+            self.notes.append(question.note())
+            if question.decision is not None and question.decision.outcome == "allowed":
+                call, allowances = question.call, self.operation.memory.allowances
+                allowances.allow(call.names[0], question.asks, question.decision, is_proposal=call.is_proposal)
+
+    def withdraw(self) -> None:
+        """Nobody need decide any more."""
+        self.notes += [question.note() for question in self.questions.close({})]
 
     def note(self, action: str, rule: str, code: str, message: str, subject: str = "", count: int = 1) -> None:
         self.notes.append(VerdictNote(action, rule, code, message, subject, count))  # type: ignore[arg-type]

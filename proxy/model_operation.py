@@ -172,7 +172,7 @@ class ModelOperation:
         return False
 
     def whole(self, body: bytes, judge: ReplyJudge) -> bytes:
-        self._upstream.append(body)
+        self._upstream = [body]
         if not self._is_read:
             return body  # an upstream's error: clients read its wording, so it stays as it is
         read = self.wire.read_reply(body, judge)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from policies.redaction.secrets import without_secrets
 from proxy.arrivals import Headers, ReplyBegan, RequestArrived
 from proxy.operation import Operation, Recorded, Route
 from proxy.wire.format import Rendered
@@ -15,11 +16,12 @@ _KEPT_REQUEST = frozenset({"user-agent", "content-type", "x-stainless-retry-coun
 _KEPT_REPLY = frozenset(
     {"content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "request-id"}
 )
+_MAX_VALUE = 256  # characters
 
 
 @dataclass(slots=True, eq=False)
 class AttemptDraft:
-    """`id` is the attempt's; `started_at` is Unix seconds."""
+    """`id` is the attempt's; `started_at` is Unix seconds. The time that it waited for people is told apart."""
 
     id: str
     route: Route
@@ -31,6 +33,7 @@ class AttemptDraft:
     status: int | None = None
     error: str | None = None
     first_byte_s: float | None = None
+    waited_s: float = 0.0
     request_bytes: int = 0
     reply_bytes: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -49,7 +52,7 @@ class AttemptDraft:
 
     def reply_began(self, head: ReplyBegan) -> None:
         self.status = head.status
-        self.first_byte_s = head.at_s
+        self.first_byte_s = head.at_s - self.waited_s
         self.headers += [(n, v) for k, v in head.headers if (n := k.lower()) in _KEPT_REPLY]
 
     def answered(self, rendered: Rendered) -> None:
@@ -80,6 +83,8 @@ class AttemptDraft:
         request: Body = () if self._without_request else operation.sent
         if recorded.note:
             self.extra["reply_note"] = recorded.note
+        if self.waited_s:
+            self.extra["waited_s"] = f"{self.waited_s:.3f}"
         return Attempt(
             id=self.id,
             operation=self.operation_id or self.id,
@@ -98,7 +103,7 @@ class AttemptDraft:
             status=self.status,
             error=self.error,
             first_byte_s=self.first_byte_s,
-            total_s=at_s,
+            total_s=at_s - self.waited_s,
             request=request,
             reply=recorded.upstream,
             client_reply=client,
@@ -111,12 +116,18 @@ class AttemptDraft:
             answer=recorded.answer,
             tool=recorded.tool,
             verdicts=tuple(self._masked(note, operation) for note in notes),
-            headers=tuple(self.headers),
+            headers=self._headers(operation),
             task=memory.task,
             agent=memory.agent,
             matched_by=operation.matched_by,
             extra={**operation.extra(), **self.extra},
         )
+
+    def _headers(self, operation: Operation) -> Headers:
+        """Any text can stand in a `User-Agent`: where the request could not be searched, that was not, either."""
+        if self._without_request:
+            return ()
+        return tuple((name, operation.masked(_legible(value))) for name, value in self.headers)
 
     def _path(self, operation: Operation) -> str:
         if not self._without_request:
@@ -129,3 +140,8 @@ class AttemptDraft:
         if self._without_request:
             return note
         return replace(note, message=operation.masked(note.message), subject=operation.masked(note.subject))
+
+
+def _legible(value: str) -> str:
+    """Without secrets, also where no redaction is set up; bytes that are no UTF-8 as question marks."""
+    return without_secrets(value[:_MAX_VALUE].encode("utf-8", "replace").decode())

@@ -43,7 +43,11 @@ def body_digest(body: Body) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class VerdictNote:
-    """A verdict other than allow, as recorded. `subject` is what was judged (a tool name, a host, a data class)."""
+    """A verdict other than allow, as recorded. `subject` is what was judged (a tool name, a host, a data class).
+
+    With the action `ask` the code is what became of the question: allowed, denied, timed_out, or withdrawn where
+    nobody decided before the client or the proxy was gone.
+    """
 
     action: Literal["rewrite", "refuse", "ask", "cut"]
     rule: str
@@ -51,6 +55,10 @@ class VerdictNote:
     message: str
     subject: str = ""
     count: int = 1
+    by: str = ""
+    """Who decided, where a person was asked."""
+    identity: str = ""
+    """Digest of the call that was asked about: the same call, in a replay too, has the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Attempt(Struct, frozen=True):
     """One exchange made on behalf of an operation.
 
     Times: `started_at` is Unix seconds; `first_byte_s` and `total_s` are seconds since then, None if the reply
-    never began. `request` is what the upstream was sent (or would have been, if refused), `reply` what it
+    never began, without those in which it waited for people to decide (`waited_s` in `extra`). `request` is what the upstream was sent (or would have been, if refused), `reply` what it
     answered, `client_reply` what the client was given where that differs; all masked where redaction is on.
     """
 

@@ -40,6 +40,13 @@ class Rendered:
     content_type: str = "application/json"
 
 
+class Question(Protocol):
+    """About a call that a person decides on. Until it is decided the call waits, and all behind it."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+
 class ReplyJudge(Protocol):
     """What a reply reader asks while bytes pass it."""
 
@@ -50,8 +57,14 @@ class ReplyJudge(Protocol):
     def awaits_arguments(self, name: str) -> bool:
         """Whether a call of this tool can be judged only once its arguments are there."""
 
+    def question(self, name: str, call_id: str, arguments: str) -> Question | None:
+        """Where a person decides on this call, which can wait: asked about once, before `call`."""
+
     def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
-        """The verdict on a proposed tool call, given once, when its name is known."""
+        """The verdict on a proposed tool call, given once, when its name is known.
+
+        A call that a person has yet to decide on is refused; once that is done, the reply is read again.
+        """
 
     def passes(self, name: str) -> bool:
         """Whether a call of this tool would pass whatever its arguments are. Leaves nothing in the record: what is
@@ -134,10 +147,15 @@ def is_signed(wire: object) -> TypeGuard[Signed]:
 
 
 class StreamStep(Struct):
-    """What became of one part of a stream. `send` may flow at once; `last` must wait until the step is recorded."""
+    """What became of one part of a stream. `send` may flow at once; `last` must wait until the step is recorded.
+
+    `asks`: nothing more comes of it until people have decided on calls in it; then an empty part, or the end once
+    more, brings the rest.
+    """
 
     send: bytes = b""
     last: bytes = b""
+    asks: bool = False
 
 
 class StreamReader(Protocol):

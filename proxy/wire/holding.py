@@ -1,5 +1,8 @@
 """Calls that are judged by their arguments, in streams: held until the arguments are there, and nothing else is.
 
+A call that a person decides on is held until that is done. People are asked once the reply is all there (or too long
+to be held): all of its calls at a time, none that a broken stream would have taken back, and no upstream has to wait.
+
 Two readers of the same wire read the same stream. The first, a scout, lets all pass and says which calls begin and
 which have their arguments. The second, whose output the client gets, is one or more events behind it only while a
 call is open that a rule reads: then it already knows the verdict when it comes to the beginning of that call. What
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
-from proxy.wire.format import EndsWithError, Lookup, ReplyJudge, StreamReader, StreamStep, TurnCalls
+from proxy.wire.format import EndsWithError, Lookup, Question, ReplyJudge, StreamReader, StreamStep, TurnCalls
 from trajectory.conversation import Reply
 
 MAX_HELD_BYTES = 8 * 1024 * 1024
@@ -42,10 +45,32 @@ class _Seen:
     arguments: str | ArrivingArguments
     place: int
     doubt: str = ""
+    is_closed: bool = False
+    question: Question | None = None
 
     @property
     def is_open(self) -> bool:
         return isinstance(self.arguments, ArrivingArguments) and not self.arguments.is_whole and not self.doubt
+
+    @property
+    def text(self) -> str:
+        return self.arguments if isinstance(self.arguments, str) else self.arguments.text
+
+    def close(self, judge: ReplyJudge) -> None:
+        """Its arguments are what it is judged by, as they are now."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if isinstance(self.arguments, ArrivingArguments) and not self.doubt:
+            self.arguments.seal()
+            if self.arguments.disputed:
+                self.doubt = "its arguments came twice, and not the same"
+        if not self.doubt:
+            self.question = judge.question(self.name, self.call_id, self.text)
+
+    @property
+    def waits(self) -> bool:
+        return self.is_open or (self.question is not None and self.question.is_open)
 
 
 class _Scout:
@@ -69,8 +94,11 @@ class _Scout:
     def call(self, name: str, call_id: str, arguments: str | ArrivingArguments) -> Refuse | None:
         seen = _Seen(name, call_id, arguments, self.place)
         self.seen.append(seen)
-        if isinstance(arguments, ArrivingArguments) and self._judge.awaits_arguments(name):
+        if self._judge.awaits_arguments(name):
             self.open.append(seen)
+        return None
+
+    def question(self, name: str, call_id: str, arguments: str) -> None:
         return None
 
     def doubted(self, name: str, why: str) -> Refuse:
@@ -107,8 +135,10 @@ class _Told:
             return self._judge.doubted(name, "its arguments could not be told from those of another call")
         if seen.doubt:
             return self._judge.doubted(name, seen.doubt)
-        text = seen.arguments if isinstance(seen.arguments, str) else seen.arguments.text
-        return self._judge.call(name, call_id, text)
+        return self._judge.call(name, call_id, seen.text)
+
+    def question(self, name: str, call_id: str, arguments: str) -> None:
+        return None
 
     def doubted(self, name: str, why: str) -> Refuse:
         return self._judge.doubted(name, why)
@@ -121,30 +151,39 @@ class HoldingReader:
     """A StreamReader. What it has out at any time is what the plain reader would have out, but for what is held."""
 
     def __init__(self, make: MakeReader, judge: ReplyJudge) -> None:
+        self._judge = judge
         self._ahead = _Scout(judge)
         self._scout = make(self._ahead)
         self._reader = make(_Told(judge, self._ahead.seen))
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
+        self._is_over = False
         self.refused: list[Refuse] = self._reader.refused
         self._follow()
 
     def feed(self, part: bytes) -> StreamStep:
-        steps: list[StreamStep] = []
+        steps = self._decided()
         for piece in _EVENT.findall(part):
             self._scout.feed(piece)
             self._hold(piece)
             steps += self._decided()
         self._follow()
-        if len(steps) == 1:
+        if len(steps) == 1 and not self._ahead.open:
             return steps[0]
-        return StreamStep(b"".join([step.send for step in steps]), b"".join([step.last for step in steps]))
+        send, last = b"".join([step.send for step in steps]), b"".join([step.last for step in steps])
+        return StreamStep(send, last, asks=self._asks())
 
     def end(self) -> StreamStep:
-        self._scout.end()
-        for seen in self._ahead.open:  # a call that breaks off is judged as it stands
-            _close(seen)
-        steps = [*self._decided(), self._reader.end()]
+        if not self._is_over:
+            self._is_over = True
+            self._scout.end()
+            for seen in self._ahead.open:  # a call that breaks off is judged as it stands
+                seen.close(self._judge)
+        steps = self._decided()
+        if self._asks():
+            self._follow()
+            return StreamStep(send=b"".join([step.send for step in steps]), asks=True)
+        steps.append(self._reader.end())
         self._follow()
         return StreamStep(last=b"".join([step.send + step.last for step in steps]))
 
@@ -178,13 +217,27 @@ class HoldingReader:
         self._held_bytes += len(piece)
         if self._held_bytes > MAX_HELD_BYTES:
             for seen in self._ahead.open:
-                seen.doubt = f"its arguments did not end within {MAX_HELD_BYTES} bytes of the stream"
+                if seen.is_open:
+                    seen.doubt = f"its arguments did not end within {MAX_HELD_BYTES} bytes of the stream"
+
+    def _asks(self) -> bool:
+        """Whether people are to decide now on the calls that wait."""
+        waiting = self._ahead.open
+        is_due = self._is_over or self._scout.ended or self._held_bytes > MAX_HELD_BYTES
+        if not is_due or any(seen.is_open for seen in waiting):
+            return False
+        for seen in waiting:
+            seen.close(self._judge)
+        return any(seen.waits for seen in waiting)
 
     def _decided(self) -> list[StreamStep]:
-        """What comes of all that stands before the first call that is still open."""
+        """What comes of all that stands before the first call that still waits."""
         waiting = self._ahead.open
         while waiting and not waiting[0].is_open:
-            _close(waiting.popleft())
+            waiting[0].close(self._judge)
+            if waiting[0].waits:
+                break
+            waiting.popleft()
         until = waiting[0].place if waiting else self._ahead.place
         steps: list[StreamStep] = []
         while self._held and self._ahead.place - len(self._held) < until:
@@ -192,10 +245,3 @@ class HoldingReader:
             self._held_bytes -= len(piece)
             steps.append(self._reader.feed(piece))
         return steps
-
-
-def _close(seen: _Seen) -> None:
-    if isinstance(seen.arguments, ArrivingArguments) and not seen.doubt:
-        seen.arguments.seal()
-        if seen.arguments.disputed:
-            seen.doubt = "its arguments came twice, and not the same"

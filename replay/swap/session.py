@@ -216,6 +216,9 @@ class _Silent:
     def passes(self, name: str) -> bool:
         return True
 
+    def question(self, name: str, call_id: str, arguments: str) -> None:
+        return None
+
     def call(self, name: str, call_id: str, arguments: object = "") -> Refuse | None:
         return None
 

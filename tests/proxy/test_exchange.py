@@ -22,7 +22,7 @@ from proxy.effects import (
     SendPart,
     StopUpstream,
 )
-from proxy.exchange import TRANSITIONS, State
+from proxy.exchange_states import TRANSITIONS, State
 from tests.support.detecting import redactor
 from tests.support.driving import (
     DONE,

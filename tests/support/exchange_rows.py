@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from policies.approvals.rule import Approvals
+from policies.approvals.settings import ApprovalSettings
 from proxy.arrivals import (
     Arrival,
     ClientLeft,
     CommitFailed,
     Committed,
+    Decided,
     Detected,
     DetectionFailed,
     ReplyBegan,
@@ -16,6 +19,7 @@ from proxy.arrivals import (
     UpstreamFailed,
 )
 from proxy.effects import (
+    AskApproval,
     BeginReply,
     Commit,
     Detect,
@@ -25,7 +29,7 @@ from proxy.effects import (
     SendPart,
     StopUpstream,
 )
-from proxy.exchange import State
+from proxy.exchange_states import State
 from tests.support.detecting import EmailDetector, redactor
 from tests.support.driving import (
     DONE,
@@ -36,6 +40,7 @@ from tests.support.driving import (
     completion,
     event,
     hall,
+    rules,
 )
 
 EMAIL = "bob@example.org"
@@ -44,6 +49,7 @@ STREAMED = ReplyBegan(200, STREAM, 0.1)
 WHOLE = ReplyBegan(200, JSON, 0.1, 10)
 TEXT = ReplyPart(event({"content": "hello "}), 0.2)
 ALL = ReplyPart(completion(f"to {EMAIL}"), 0.2)
+PAY = ReplyPart(completion(calls=(("c1", "pay", f'{{"to": "{EMAIL}"}}'),)), 0.2)
 RESET = UpstreamFailed("reset", "the connection closed", 0.5)
 
 # How to bring an exchange with redaction into each state.
@@ -53,6 +59,7 @@ WAY_TO: dict[State, tuple[Arrival, ...]] = {
     State.ASKED: (REQUEST, Detected(0)),
     State.COLLECTING: (REQUEST, Detected(0), WHOLE),
     State.FLOWING: (REQUEST, Detected(0), STREAMED),
+    State.ASKING: (REQUEST, Detected(0), WHOLE, PAY, ReplyEnded(0.3)),
     State.REVIEWING: (REQUEST, Detected(0), WHOLE, ALL, ReplyEnded(0.3)),
     State.COMMITTING: (REQUEST, Detected(0), WHOLE, ALL, ReplyEnded(0.3), Detected(0.4)),
     State.CLOSING: (REQUEST, Detected(0), STREAMED, ReplyPart(event({}, "stop") + DONE, 0.2), Committed(0.3)),
@@ -75,6 +82,10 @@ ROWS: dict[tuple[State, type], tuple[Arrival, State, list[type], str | None]] = 
     (State.FLOWING, ReplyEnded): (ReplyEnded(0), State.COMMITTING, [Commit], "cut"),
     (State.FLOWING, UpstreamFailed): (RESET, State.COMMITTING, [StopUpstream, Commit], "cut"),
     (State.FLOWING, ClientLeft): (ClientLeft(0), State.COMMITTING, [StopUpstream, Commit], "aborted"),
+    (State.ASKING, Detected): (Detected(0), State.ASKING, [AskApproval], None),
+    (State.ASKING, DetectionFailed): (DetectionFailed(0), State.REVIEWING, [Detect], None),
+    (State.ASKING, Decided): (Decided({}, 0), State.REVIEWING, [Detect], None),
+    (State.ASKING, ClientLeft): (ClientLeft(0), State.REVIEWING, [StopUpstream, Detect], None),
     (State.REVIEWING, Detected): (Detected(0), State.COMMITTING, [Commit], "complete"),
     (State.REVIEWING, DetectionFailed): (DetectionFailed(0), State.COMMITTING, [Commit], "complete"),
     (State.REVIEWING, ClientLeft): (ClientLeft(0), State.REVIEWING, [Detect], None),
@@ -86,12 +97,13 @@ ROWS: dict[tuple[State, type], tuple[Arrival, State, list[type], str | None]] = 
 }
 ARRIVALS: tuple[Arrival, ...] = (
     REQUEST, Detected(0), DetectionFailed(0), STREAMED, WHOLE, TEXT, ALL, ReplyPart(event({}, "stop") + DONE, 0),
-    ReplyEnded(0), RESET, ClientLeft(0), Committed(0), CommitFailed(0),
+    ReplyEnded(0), RESET, Decided({}, 0), ClientLeft(0), Committed(0), CommitFailed(0),
 )  # fmt: skip
 
 
 def driven(*arrivals: Arrival, detector: EmailDetector | None = None) -> Driven:
     """Detection is answered by hand, but done: what is `Detected` is in the redactor's memory."""
-    made = Driven(hall(redactor=redactor(detector)), by_hand=True)
+    approvals = Approvals(ApprovalSettings.model_validate({"tools": {"pay": {}}}))
+    made = Driven(hall(*rules(), approvals, redactor=redactor(detector)), by_hand=True)
     made.give(*arrivals)
     return made

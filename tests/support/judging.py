@@ -25,6 +25,9 @@ class Judge:
         self.arguments.append(arguments)
         return Refuse("tool_not_allowed", "tools", notice(name), name) if name in self._refused else None
 
+    def question(self, name: str, call_id: str, arguments: str) -> None:
+        return None
+
     def awaits_arguments(self, name: str) -> bool:
         return False
 
