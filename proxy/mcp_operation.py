@@ -84,8 +84,8 @@ class McpOperation:
             self._read_message(request)
         elif request.body:
             raise FormatError(f"a {self.route.method} request of MCP has no body")
-        if self.redactor is not None:
-            self._recordable = Recordable.of(request.body)
+        if self.redactor is not None and self._message is not None:
+            self._recordable = Recordable.of_json(request.body, self._message.value)
         self._correlate()
 
     def _read_message(self, request: RequestArrived) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from policies.redaction.finding import Detector
 from policies.redaction.pseudonyms import Vault
 from proxy.masking import content_texts, mask_json, mask_plain, mask_text, needs_mask
-from proxy.wire.spans import Edit, Texts, apply_edits, keys_and_numbers, raw_offsets, read_json, unescaped
+from proxy.wire.spans import Edit, Texts, apply_edits, keys_and_numbers, raw_offsets, read_value, unescaped
+from proxy.wire.strings import collected
 from trajectory.errors import FormatError
 
 _MIN_DIGITS = 7
@@ -37,12 +39,15 @@ class Recordable:
         except UnicodeDecodeError:
             return cls(data)
         if text.lstrip()[:1] in ("{", "["):
-            try:
-                value, strings = read_json(data)
-                return cls(data, tuple(content_texts(strings, has_structure=False)), text, strings, value)
-            except FormatError:
-                pass  # it only looks like JSON
+            with suppress(FormatError):  # it only looks like JSON
+                return cls.of_json(data, read_value(data))
         return cls(data, ((text, ""),) if text else (), text)
+
+    @classmethod
+    def of_json(cls, data: bytes, value: Any) -> Recordable:
+        """`value` is what `data` says."""
+        strings = collected(value)
+        return cls(data, tuple(content_texts(strings, has_structure=False)), data.decode(), strings, value)
 
     def masked(self, detector: Detector, vault: Vault) -> bytes:
         """JSON and other text masked, anything else left out but for its size; `data` itself if nothing is found."""
