@@ -128,9 +128,9 @@ class Hall:
             memory = self.memories.fresh(trajectory_id(session, agent), session, task, agent)
         matched_by = destination.known_as or "new"
         if destination.refusal_status is not None:
-            return RefusedOperation(route, memory, matched_by, refusal_status=destination.refusal_status)
+            return RefusedOperation(route, memory, self.redactor, matched_by, refusal_status=destination.refusal_status)
         if destination.refused is not None and route.wire != "mcp":
-            return RefusedOperation(route, memory, matched_by)
+            return RefusedOperation(route, memory, self.redactor, matched_by)
         if route.kind == "model":
             return ModelOperation(
                 route, wire_at(route.wire, route.path), self.memories, memory, named, self.redactor, swap, matched_by

@@ -6,10 +6,13 @@ import json
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from policies.redaction.secrets import without_secrets
 from policies.verdict import DropTools
 from proxy.arrivals import ReplyBegan, RequestArrived
+from proxy.masking import mask_plain
 from proxy.memory import TrajectoryMemory
 from proxy.operation import Recorded, Route
+from proxy.redactor import Redactor
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
 from trajectory.conversation import ToolDefinition
 from trajectory.events import CallProposed, ToolAsked
@@ -22,6 +25,7 @@ class RefusedOperation:
 
     route: Route
     memory: TrajectoryMemory
+    redactor: Redactor | None
     matched_by: str = ""
     digest: str = ""
     model: str | None = None
@@ -76,11 +80,15 @@ class RefusedOperation:
         return Recorded(())
 
     def path_recorded(self) -> str:
-        """Without the query: it was not searched for personal data."""
-        return urlsplit(self.route.path).path[:500]
+        """Without the query, where credentials may stand under any name."""
+        return self.masked(without_secrets(urlsplit(self.route.path).path[:500]))
 
     def masked(self, text: str) -> str:
-        return text
+        if self.redactor is None:
+            return text
+        if self.memory.vault is None:
+            self.memory.vault = self.redactor.new_vault()
+        return mask_plain(text, self.redactor, self.memory.vault)
 
     def extra(self) -> dict[str, str]:
         return {}

@@ -25,6 +25,8 @@ def _format(name: str, gates: str, pattern: str, flags: int = re.ASCII) -> Secre
     return SecretFormat(name, tuple(gates.split()), re.compile(pattern, flags))
 
 
+MASK = "***"
+
 FORMATS: tuple[SecretFormat, ...] = (
     _format("openai", "sk-", r"(?<![A-Za-z0-9_])sk-(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{20,250}"),
     _format("anthropic", "sk-ant-", r"(?<![A-Za-z0-9_])sk-ant-[a-z]{2,10}\d{0,2}-[A-Za-z0-9_-]{20,250}"),
@@ -128,6 +130,16 @@ def find_secrets(text: str) -> list[tuple[int, int]]:
             if not is_placeholder(match.group(group))
         ]
     return spans
+
+
+def without_secrets(text: str) -> str:
+    """`text` with `***` in the place of each secret, for what is written down where no redaction is set up, too."""
+    kept, at = "", 0
+    for start, end in sorted(find_secrets(text)):
+        if end > at:
+            kept += text[at : max(start, at)] + (MASK if start >= at else "")
+            at = end
+    return kept + text[at:] if at else text
 
 
 def is_placeholder(value: str) -> bool:

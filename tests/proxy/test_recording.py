@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.arrivals import ReplyBegan, ReplyEnded, ReplyPart, RequestArrived
+from proxy.arrivals import DetectionFailed, ReplyBegan, ReplyEnded, ReplyPart, RequestArrived
 from proxy.recording import _KEPT_REPLY, _KEPT_REQUEST
+from tests.support.detecting import EmailDetector, redactor
 from tests.support.driving import JSON, Driven, asking, completion, hall
 
 SECRET = "zq9-never-to-be-written-down"
@@ -41,3 +43,49 @@ def test_the_few_headers_that_say_something_are_kept_under_their_side() -> None:
         ("content-type", "application/json"), ("retry-after", "3"), ("x-request-id", "r1"),
     )  # fmt: skip
     assert (attempt.first_byte_s, attempt.total_s, attempt.status) == (0.25, 0.5, 429)
+
+
+KEY = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+
+
+@pytest.mark.parametrize("path", ["/openai/v1/chat/completions", "/orders/find", "/nowhere", "/openai/v1/models"])
+@pytest.mark.parametrize("name", ["User-Agent", "Content-Type", "X-Stainless-Retry-Count"])
+def test_what_is_kept_of_a_header_is_searched_like_all_that_is_written_down(path: str, name: str) -> None:
+    made = Driven(hall(redactor=redactor()), path)
+    made.give(RequestArrived(((name, f"agent of ann@example.org {KEY}"),), asking()))
+    if made.forwarded is not None:
+        made.give(ReplyBegan(200, ((name, "ann@example.org"),), 0.1, 0), ReplyEnded(0.3))
+    (kept,) = (value for key, value in made.attempt.headers if key == f"request.{name.lower()}")
+    assert kept.startswith("agent of PII_EMAIL_") and kept.endswith(" ***")
+    assert "ann@" not in repr(made.attempt)
+
+
+def test_a_secret_in_a_header_is_not_written_down_where_no_redaction_is_set_up() -> None:
+    made = Driven(hall())
+    made.give(RequestArrived((("User-Agent", f"curl {KEY}"),), asking()))
+    made.reply(completion())
+    assert made.attempt.headers[0] == ("request.user-agent", "curl ***")
+
+
+def test_where_a_request_could_not_be_searched_its_headers_are_not_written_down() -> None:
+    detector = EmailDetector()
+    made = Driven(hall(redactor=redactor(detector)), by_hand=True)
+    made.give(RequestArrived((("User-Agent", "ann@example.org"),), asking("call me")))
+    detector.broken = RuntimeError("no")
+    made.give(DetectionFailed(0.1))
+    assert made.attempt.headers == () and made.attempt.end == "refused"
+
+
+def test_a_header_that_is_long_or_no_text_is_kept_so_that_it_can_be_written_down() -> None:
+    made = Driven(hall())
+    made.give(RequestArrived((("User-Agent", "a\udcff" + "b" * 9_000),), asking()))
+    made.reply(completion())
+    ((_, value),) = (header for header in made.attempt.headers if header[0] == "request.user-agent")
+    assert value.startswith("a?b") and len(value) == 256
+
+
+def test_the_path_of_what_is_not_served_is_searched_too() -> None:
+    made = Driven(hall(redactor=redactor()), f"/nowhere/ann@example.org/{KEY}?q=ann@example.org")
+    made.give(RequestArrived((), b""))
+    assert made.attempt.path.startswith("/nowhere/PII_EMAIL_") and made.attempt.path.endswith("/***")
+    assert "ann@" not in repr(made.attempt) and KEY not in repr(made.attempt)
