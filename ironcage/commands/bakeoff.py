@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,7 @@ from replay.plan import Plan
 from scoring.report.files import render_json
 from scoring.report.markdown import render_markdown
 from scoring.report.page import render_html
+from scoring.report.sections import SECTIONS
 from scoring.report.terminal import print_report
 from scoring.scorecard import Scorecard
 from trajectory.errors import OperatorError
@@ -38,6 +40,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Re-run tasks on other models under the same limits, and compare.",
 )
+Sections = Annotated[
+    list[str] | None,
+    typer.Option("--section", help=f"Print this section whole; may be repeated. One of {', '.join(SECTIONS)}."),
+]
 Report = Annotated[Path | None, typer.Option(help="Write the report here: .html, .md or .json, by the file's ending.")]
 
 
@@ -94,11 +100,15 @@ def report(
     leaderboard: Annotated[
         Path | None, typer.Option(help="Published figures as context: CSV, or JSON lines as tau2-bench publishes them.")
     ] = None,
+    section: Sections = None,
+    full: Annotated[bool, typer.Option("--full", help="Print every section.")] = False,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
     """Score a finished bake-off again and print or write its report, with a decision if a preset is named."""
     chosen = preset_named(preset) if preset is not None else None
+    if unknown := sorted(set(section or ()) - set(SECTIONS)):
+        raise OperatorError(f"--section {unknown[0]!r} is unknown", hint=f"it is one of {', '.join(SECTIONS)}")
     if chosen is None and (uncapped or leaderboard):
         raise OperatorError("--uncapped and --leaderboard belong to a decision", hint="name one with --preset")
     with closing(build_store(load(context.obj))) as store:
@@ -106,7 +116,7 @@ def report(
         if chosen is not None:
             beside = find_bakeoff(store, uncapped) if uncapped is not None else None
             card = decided(store, card, chosen, uncapped=beside, leaderboard=leaderboard)
-    _show(card, report, as_json=as_json)
+    _show(card, report, tuple(SECTIONS) if full else section or (), as_json=as_json)
 
 
 app.command()(compare)
@@ -125,13 +135,13 @@ def list_bakeoffs(context: typer.Context) -> None:
     print_table(("bake-off", "began (UTC)", "candidates", "tasks", "trials"), rows)
 
 
-def _show(card: Scorecard, report: Path | None, *, as_json: bool) -> None:
+def _show(card: Scorecard, report: Path | None, sections: Sequence[str] = (), *, as_json: bool) -> None:
     if report is not None:
         _write(card, report)
     if as_json:
         print_text(render_json(card))
         return
-    print_report(card, Console())
+    print_report(card, Console(), sections)
     if report is not None:
         say_where(report)
 

@@ -32,9 +32,12 @@ def print_report(card: Scorecard, console: Console, sections: Collection[str] = 
     _print_head(card, console)
     if not sections:
         _print_brief(card, console)
-    for name, parts in sections_of(card).items():
-        if name in sections:
-            _print_parts(parts, console)
+        return
+    found = sections_of(card)
+    for name in (name for name in SECTIONS if name in sections):
+        _print_parts(found.get(name, ()), console)
+    if absent := sorted(set(sections) - set(found)):
+        console.print(Text(f"\nNothing to tell of this bake-off: {', '.join(absent)}", style="dim"))
 
 
 def _print_head(card: Scorecard, console: Console) -> None:
@@ -76,7 +79,8 @@ def _print_cautions(card: Scorecard, console: Console) -> None:
 
 
 def _print_more(card: Scorecard, console: Console) -> None:
-    command = f"ironcage bakeoff report {card.bakeoff.id}"
+    preset = f" --preset {card.decision.preset}" if card.decision else ""
+    command = f"ironcage bakeoff report {card.bakeoff.id}{preset}"
     console.print()
     formulas = () if card.stepwise else dict.fromkeys(formula.formula for formula in card.formulas)
     for line in (*formulas, *dataset_lines(card)[:1]):

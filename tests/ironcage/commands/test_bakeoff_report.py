@@ -36,15 +36,24 @@ def test_preset_adds_a_decision_to_the_report(baked: CommandLine) -> None:
 def test_leaderboard_is_read_from_a_file_and_shown(baked: CommandLine, tmp_path: Path) -> None:
     board = tmp_path / "board.csv"
     board.write_text("model,score\na,61.5\n", encoding="utf-8")
-    found = baked("bakeoff", "report", "limited", "--preset", "rapid-prototyping", "--leaderboard", str(board))
+    asked = ("--preset", "rapid-prototyping", "--leaderboard", str(board))
+    found = baked("bakeoff", "report", "limited", *asked, "--section", "decision")
     assert found.code == 0
     assert "Public figures are marketing metrics" in found.out
+
+
+def test_the_report_is_brief_and_full_on_demand(baked: CommandLine) -> None:
+    brief, full = (baked("bakeoff", "report", "limited", *flags).out for flags in ((), ("--full",)))
+    assert "ironcage bakeoff report limited --section NAME" in brief
+    assert "Errors, and attempts against operations" in full
+    assert "Errors, and attempts against operations" not in brief
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--preset", "cheapest"), "--preset 'cheapest' is unknown"),
+        (("--section", "prices"), "--section 'prices' is unknown"),
         (("--uncapped", "free"), "--uncapped and --leaderboard belong to a decision"),
         (("--preset", "mission-critical", "--uncapped", "gone"), "there is no bake-off 'gone'"),
         (("--preset", "rapid-prototyping", "--leaderboard", "gone.csv"), "cannot read gone.csv: No such file"),
