@@ -19,6 +19,11 @@ def without_keys(path: str) -> str:
     return _with_options(path, lambda _: None)
 
 
+def is_key_name(name: str) -> bool:
+    """Whether an option of this name holds a credential."""
+    return unquote(name).lstrip("$").lower() in _NAMES
+
+
 def _with_options(path: str, changed: Callable[[str], str | None]) -> str:
     place, mark, query = path.partition("?")
     if not mark:
@@ -30,4 +35,4 @@ def _with_options(path: str, changed: Callable[[str], str | None]) -> str:
 
 def _is_key(option: str) -> bool:
     name, is_set, _ = option.partition("=")
-    return bool(is_set) and unquote(name).lstrip("$").lower() in _NAMES
+    return bool(is_set) and is_key_name(name)

@@ -17,6 +17,7 @@ from typing import Annotated, Protocol
 
 import typer
 
+from ironcage.launching import recordable
 from ironcage.reach import agent_environment, build_store, ca_folder
 from ironcage.settings import Loaded, address, load
 from proxy.environment import without_approvals_token
@@ -77,7 +78,10 @@ def run_agent(
     environment = {**without_approvals_token(inherited), **_environment(loaded, session, inherited)}
     if shutil.which(command[0], path=environment.get("PATH")) is None:
         raise OperatorError(f"no such command: {command[0]}", hint="ironcage run -- CMD ARGUMENTS")
-    launch = Launch(tuple(command), str(Path.cwd()))
+    launch = Launch(recordable(command), str(Path.cwd()))
+    if launch.command != tuple(command):
+        typer.echo("ironcage: secrets in the command are recorded as ***, and a replay of it has no others.", err=True)
+        typer.echo("Give them to the agent through its environment.", err=True)
     store.launched(trajectory, launch, task=task)
     started = time.monotonic()
     code = _supervised(command, environment)

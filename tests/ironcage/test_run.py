@@ -71,6 +71,17 @@ def test_exit_code_is_the_agents_and_the_launch_is_noted_before_and_after(listen
     assert done.cwd == str(Path.cwd())
 
 
+def test_the_agent_gets_its_secrets_and_the_record_does_not(
+    listening: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    notes = Notes()
+    agent = (sys.executable, "-c", "import sys; sys.exit(sys.argv[2] != 'hunter-2')", "--api-key", "hunter-2")
+    loaded = settings(tmp_path, listen=listening)
+    code = command.run_agent(agent, loaded=loaded, store=notes, session="R", task=None, inherited=os.environ)
+    assert code == 0 and "recorded as ***" in capfd.readouterr().err
+    assert [launch.command for _, launch, _ in notes.launches] == [(*agent[:-1], "***")] * 2
+
+
 def test_agent_ended_by_a_signal_returns_128_and_its_number(listening: str, tmp_path: Path) -> None:
     assert run("import os; os.kill(os.getpid(), 9)", settings(tmp_path, listen=listening), Notes()) == 137
 
