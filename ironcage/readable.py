@@ -129,7 +129,7 @@ def _mimics(text: str) -> frozenset[int]:
     for start, word, scripts in words:
         is_mixed = "LATIN" in scripts
         for at, (letter, script) in enumerate(zip(word, scripts, strict=True)):
-            is_foreign = script not in _EAST_ASIAN and script != "LATIN"
+            is_foreign = letter.isalpha() and script not in _EAST_ASIAN and script != "LATIN"
             is_lookalike = letter in _LOOKALIKES.get(script, ()) and script not in genuine
             if is_foreign and (is_mixed or is_lookalike):
                 odd.add(start + at)

@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from proxy.approvals import ApprovalAsked, Decision, Outcome
 from trajectory.clock import SYSTEM_CLOCK, Clock
@@ -26,6 +26,7 @@ after that, for the case that it asks again."""
 Key = tuple[str, str]
 
 DESK = "the desk"
+_CLOSED = Decision("denied", DESK, "the proxy is stopping, so nobody can decide")
 _MOST_REMEMBERED = 1000
 
 
@@ -83,10 +84,13 @@ class Desk:
         self._changed = asyncio.Event()
         self.version = int(clock.now_s() * 1000)
         """Another one with every change, and other ones after a restart."""
+        self._is_closed = False
         self.counts: Counter[Outcome] = Counter()
         """Questions by what became of them, since the start; denied ones also by a full desk."""
 
     async def decide(self, asked: ApprovalAsked) -> Decision:
+        if self._is_closed:
+            return _CLOSED
         self._forget_old()
         key = (asked.trajectory, asked.identity)
         if (held := self._held.pop(key, None)) is not None:
@@ -139,10 +143,22 @@ class Desk:
         self._tell()
         return settled, True
 
+    def settled(self, question: str) -> Settled | None:
+        return self._settled.get(question)
+
     async def changed(self, since: int) -> None:
-        """Return once `version` is another one than `since`."""
-        while self.version == since:
+        """Return once `version` is another one than `since`, or the desk is closed."""
+        while self.version == since and not self._is_closed:
             await self._changed.wait()
+
+    def close(self) -> None:
+        """Nobody sits there any more: what waits is denied, and what comes. Idempotent."""
+        self._is_closed = True
+        for question in self._open.values():
+            for caller in question.callers:
+                caller.set_result(_CLOSED)
+        self._open.clear()
+        self._tell()
 
     # --- one caller
 
@@ -165,9 +181,9 @@ class Desk:
     def _gone(self, question: _Open, caller: asyncio.Future[Decision], how: Literal["left", "timed_out"]) -> None:
         if question.callers.pop(caller, None) is None or question.callers:
             return
-        if caller.done():  # decided at the very moment in which the last of them left: nobody has heard of it
-            settled = self._settled[question.asked.id]
-            self._settled[question.asked.id] = held = Settled(settled.asked, settled.decision, settled.at_s, True)
+        settled = self._settled.get(question.asked.id)
+        if settled is not None:  # decided at the very moment in which the last of them left: nobody has heard of it
+            self._settled[question.asked.id] = held = structs.replace(settled, is_held=True)
             self._hold(held)
         else:
             question.gone, question.gone_at_s = how, self._clock.monotonic_s()

@@ -10,9 +10,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from ironcage.console.listing import Wanted, find_page
-from ironcage.console.metrics import CONTENT_TYPE, Metrics
+from ironcage.console.metrics import CONTENT_TYPE, Metrics, desk_text
 from ironcage.console.rendering import data, problem
 from ironcage.scorecards import scored
+from proxy.approval_desk import Desk
 from scoring.report.files import render_json
 from trajectory.errors import ClientError, StoreError
 from trajectory.store import Side, Store
@@ -21,9 +22,10 @@ SIDES: tuple[Side, ...] = get_args(Side)
 
 
 class Api:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, desk: Desk | None = None) -> None:
         self._store = store
         self._metrics = Metrics(store)
+        self._desk = desk
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -74,6 +76,8 @@ class Api:
 
     async def _scraped(self, _: web.Request) -> web.Response:
         text = await asyncio.to_thread(self._metrics.text)
+        if self._desk is not None:
+            text += desk_text(self._desk)
         return web.Response(body=text.encode("utf-8", "replace"), headers={"Content-Type": CONTENT_TYPE})
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import get_args
 
+from proxy.approval_desk import Desk
+from proxy.approvals import Outcome
 from trajectory.errors import StoreError
 from trajectory.store import Store
 from trajectory.trajectory import Trajectory, TrajectorySummary
@@ -81,9 +84,24 @@ def _exposition(found: list[TrajectorySummary], total: Counter[Key], bakeoffs: i
     return "\n".join(lines) + "\n"
 
 
+def desk_text(desk: Desk) -> str:
+    """What waits for a person, and counters of what became of such calls since the proxy was started."""
+    waiting = sum(question.state == "waiting" for question in desk.questions())
+    decided = [({"outcome": outcome}, desk.counts[outcome]) for outcome in get_args(Outcome)]
+    lines = [
+        *_gauge("ironcage_approvals_waiting", "Calls that wait for a person now.", [({}, waiting)]),
+        *_metric("counter", "ironcage_approvals_total", "Calls that waited, by what became of them.", decided),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _gauge(name: str, meaning: str, rows: Iterable[tuple[Mapping[str, str], int]]) -> Iterator[str]:
+    return _metric("gauge", name, meaning, rows)
+
+
+def _metric(kind: str, name: str, meaning: str, rows: Iterable[tuple[Mapping[str, str], int]]) -> Iterator[str]:
     yield f"# HELP {name} {meaning}"
-    yield f"# TYPE {name} gauge"
+    yield f"# TYPE {name} {kind}"
     for labels, number in rows:
         inside = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
         yield f"{name}{{{inside}}} {number}" if inside else f"{name} {number}"

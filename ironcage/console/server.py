@@ -7,12 +7,15 @@ from types import TracebackType
 
 from aiohttp import web
 
+from ironcage.approvals_token import approvals_token
 from ironcage.console.api import Api
+from ironcage.console.approvals import Approvals
 from ironcage.console.guard import Guard
 from ironcage.console.pages import Pages
 from ironcage.console.shadows import Shadows
 from ironcage.settings import Loaded
 from ironcage.shadowing import ShadowDesk
+from proxy.approval_desk import Desk
 from proxy.gateway_listening import bound_port, is_loopback
 from trajectory.errors import OperatorError, StoreError
 from trajectory.store import Store
@@ -24,10 +27,19 @@ class Console:
     """`async with` it to listen; `url` is then where."""
 
     def __init__(
-        self, store: Store, host: str, port: int, loaded: Loaded, *, shadows: ShadowDesk | None = None
+        self,
+        store: Store,
+        host: str,
+        port: int,
+        loaded: Loaded,
+        *,
+        shadows: ShadowDesk | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self._store = store
         self._shadows = shadows
+        self._desk = desk
+        self._approvals = Approvals(desk, approvals_token(loaded) if desk is not None else "")
         self._host = host
         self._port = port
         self._token = loaded.settings.access_token
@@ -64,12 +76,14 @@ class Console:
     def _application(self) -> web.Application:
         guard = Guard(self._token, on_loopback=is_loopback(self._host))
         app = web.Application(middlewares=[guard.middleware], client_max_size=_MAX_FORM_BYTES)
+        app.on_shutdown.append(self._approvals.close)
         app.add_routes([
             web.get("/healthz", self._health),
             web.get("/readyz", self._ready),
             web.post("/login", guard.login),
             *Shadows(self._shadows).routes(),
-            *Api(self._store).routes(),
+            *self._approvals.routes(),
+            *Api(self._store, self._desk).routes(),
             *Pages(self._store).routes(),
         ])  # fmt: skip
         return app

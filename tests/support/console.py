@@ -15,6 +15,7 @@ from yarl import URL
 from ironcage.console.server import Console
 from ironcage.settings import Loaded, Settings
 from policies.constraints import Constraints
+from proxy.approval_desk import Desk
 from trajectory.store import Store
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -44,6 +45,9 @@ class Browser:
     async def post(self, path: str, **fields: str) -> Answer:
         return await self._ask("POST", path, data=fields)
 
+    async def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        return await self._ask(method, path, headers=headers, data=body)
+
     async def json(self, path: str) -> Any:
         async with self._session.get(URL(self.url + path, encoded=True)) as reply:
             assert reply.status == 200, await reply.text()
@@ -57,9 +61,16 @@ class Browser:
 
 
 @asynccontextmanager
-async def open_console(store: Store, *, token: str | None = None, host: str = "127.0.0.1") -> AsyncIterator[Browser]:
-    loaded = Loaded(settings=Settings(access_token=token), constraints=Constraints(), folder=Path())
-    async with Console(store, host, 0, loaded) as console:
+async def open_console(
+    store: Store,
+    *,
+    token: str | None = None,
+    host: str = "127.0.0.1",
+    desk: Desk | None = None,
+    folder: Path = Path(),
+) -> AsyncIterator[Browser]:
+    loaded = Loaded(settings=Settings(access_token=token), constraints=Constraints(), folder=folder)
+    async with Console(store, host, 0, loaded, desk=desk) as console:
         url = console.url.replace("0.0.0.0", "127.0.0.1")
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield Browser(session, url)
