@@ -1,11 +1,12 @@
-"""What the proxy itself says to a client, as effects: a whole answer, or the end of a reply in progress."""
+"""What the proxy itself says to a client: a whole answer, the end of a reply in progress, or that it goes on."""
 
 from __future__ import annotations
 
 from policies.verdict import Code
-from proxy.arrivals import Headers
+from proxy.arrivals import Headers, header
 from proxy.effects import BreakConnection, Effect, EndReply, Respond, SendPart
 from proxy.wire.format import Rendered
+from proxy.wire.sse import GENAI_KEEP_ALIVE, KEEP_ALIVE
 
 
 def answer(rendered: Rendered, code: Code | None, headers: Headers = ()) -> Respond:
@@ -19,3 +20,10 @@ def answer(rendered: Rendered, code: Code | None, headers: Headers = ()) -> Resp
 def ending(error_event: bytes | None) -> list[Effect]:
     """A reply in progress fails with its format's own error event; where that has none, the connection breaks."""
     return [BreakConnection()] if error_event is None else [SendPart(error_event), EndReply()]
+
+
+def keep_alive(wire: str, headers: Headers) -> bytes:
+    """What may be sent within a reply that has begun, and says nothing; empty where its format has no such thing."""
+    if not header(headers, "content-type").lower().startswith("text/event-stream"):
+        return b""
+    return GENAI_KEEP_ALIVE if wire == "gemini.generate" else KEEP_ALIVE

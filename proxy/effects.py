@@ -19,6 +19,8 @@ class AskApproval(Struct, frozen=True):
     """Ask people about these calls; answer with Decided. Where the client leaves first, nobody need answer any more."""
 
     asked: tuple[ApprovalAsked, ...]
+    keep_alive: bytes = b""
+    """What may be sent to the client meanwhile, again and again; empty where that has no meaning."""
 
 
 class Forward(Struct, frozen=True):

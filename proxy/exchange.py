@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from policies.engine import Engine
 from policies.verdict import AskPerson, Code, Refuse, Verdict
-from proxy.answers import answer, ending
+from proxy.answers import answer, ending, keep_alive
 from proxy.arrivals import (
     Arrival,
     ClientLeft,
@@ -283,7 +283,9 @@ class Exchange:
 
     def _ask(self, _: Detected | None = None) -> list[Effect]:
         asked = self.judging.to_ask(self.draft.id, self.draft.started_at + self._now_s)
-        return [AskApproval(asked)] if asked else self._decided(Decided({}, self._now_s))
+        if not asked:
+            return self._decided(Decided({}, self._now_s))
+        return [AskApproval(asked, keep_alive(self.route.wire, self._headers) if self._began else b"")]
 
     def _decided(self, arrival: Decided | DetectionFailed) -> list[Effect]:
         self.judging.decided(arrival.decisions if isinstance(arrival, Decided) else {})

@@ -19,6 +19,7 @@ from proxy.arrivals import (
     ClientLeft,
     CommitFailed,
     Committed,
+    Decided,
     Detected,
     DetectionFailed,
     ReplyBegan,
@@ -27,7 +28,9 @@ from proxy.arrivals import (
     RequestArrived,
     UpstreamFailed,
 )
+from proxy.asking import Asking
 from proxy.effects import (
+    AskApproval,
     BeginReply,
     BreakConnection,
     Commit,
@@ -44,7 +47,7 @@ from proxy.exchange_states import State
 from proxy.gateway_listening import bound_port, is_loopback
 from proxy.gateway_replies import NO_WEBSOCKETS, not_a_name, plain_error, turned_away
 from proxy.hall import Hall, Visitor
-from proxy.headers import forwarded, returned, with_key
+from proxy.headers import forwarded, returned, tokens, with_key, without_token
 from proxy.routing import Destination
 from proxy.street import Answer
 from proxy.upstream import Patience, UpstreamBroke, UpstreamClient
@@ -91,6 +94,7 @@ class Gateway:
     hop_secret: str = ""
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By upstream: the header with the key that the proxy holds in place of the agents."""
+    asking: Asking = field(default_factory=Asking)
     _runners: list[web.ServerRunner] = field(default_factory=list)
     _leftovers: set[asyncio.Task[None]] = field(default_factory=set)
     _under_way: dict[str, int] = field(default_factory=dict)
@@ -127,7 +131,8 @@ class Gateway:
         return bound_port(runner)
 
     async def close(self) -> None:
-        """Stop listening, let exchanges under way be cut and written down."""
+        """Stop listening, let exchanges under way be cut and written down. Nobody is waited for who is to decide."""
+        self.asking.close()
         for runner in self._runners:
             await runner.cleanup()
         while self._leftovers:
@@ -156,9 +161,9 @@ class Gateway:
                 waiter.set_result(None)
 
     async def _base_url(self, request: web.BaseRequest) -> web.StreamResponse:
-        token = request.headers.get("x-ironcage-token", "")
-        if self.access_token is not None and not _same(token, self.access_token):
-            return plain_error(401, "unauthorized", "x-ironcage-token is missing or wrong")
+        token = self.access_token
+        if token is not None and not any(_same(given, token) for given in tokens(request.raw_headers)):
+            return plain_error(401, "unauthorized", "x-ironcage-token, or the token as the API key, is missing or wrong")
         return await self._serve(request, Visitor.from_headers(request.headers, request.remote), None)
 
     async def _through_proxy(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -202,6 +207,8 @@ class Gateway:
     async def _served(self, live: _Live, body: bytes) -> web.StreamResponse:
         request, destination, exchange = live.request, live.destination, live.exchange
         headers = forwarded(request.raw_headers, judged=destination.route.is_judged or exchange.reviews)
+        if self.access_token is not None:
+            headers = without_token(headers, self.access_token)
         try:
             await self._drive(live, RequestArrived(headers, body, 0.0))
             await self._pump(live)
@@ -266,10 +273,8 @@ class Gateway:
             case SendPart(data):
                 if live.reply is not None:
                     await live.reply.write(data)
-            case Commit(attempt):
-                return await self._commit(live, attempt)
-            case Detect(texts):
-                return await self._detect(live, texts)
+            case Commit() | Detect() | AskApproval():
+                return await self._reported(live, effect)
             case Forward():
                 live.forward = effect
             case BeginReply(status, headers):
@@ -286,6 +291,15 @@ class Gateway:
                 if live.request.transport is not None:
                     live.request.transport.abort()
         return None
+
+    async def _reported(self, live: _Live, effect: Commit | Detect | AskApproval) -> Arrival:
+        match effect:
+            case Commit(attempt):
+                return await self._commit(live, attempt)
+            case Detect(texts):
+                return await self._detect(live, texts)
+            case AskApproval():
+                return await self._ask_people(live, effect)
 
     async def _commit(self, live: _Live, attempt: Attempt) -> Arrival:
         self.hall.tell(attempt)
@@ -353,6 +367,16 @@ class Gateway:
             log.error("a detector could not finish")  # noqa: TRY400 - see above
             return DetectionFailed(self._at(live))
         return Detected(self._at(live))
+
+    async def _ask_people(self, live: _Live, effect: AskApproval) -> Arrival:
+        async def still_waiting() -> None:
+            if live.reply is not None and effect.keep_alive:
+                await live.reply.write(effect.keep_alive)
+
+        if self.hall.approver is None:
+            return Decided({}, self._at(live))
+        decisions = await self.asking.decisions(self.hall.approver, effect.asked, still_waiting)
+        return Decided(decisions, self._at(live))
 
     def _left(self, live: _Live) -> None:
         """The client is gone: what is to be written down goes on without it."""

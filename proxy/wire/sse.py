@@ -17,6 +17,10 @@ _BOM = b"\xef\xbb\xbf"
 _CUT = re.compile(rb"(?:\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*data:")
 """What readers that end a line as Python's `str.splitlines` does take for a data line."""
 _FIELD = re.compile(rb"(?:event|id|retry|data)(?::|\Z)")
+KEEP_ALIVE = b": waiting\n"
+"""A comment. Without a blank line, which some readers take for the end of an event that says nothing."""
+GENAI_KEEP_ALIVE = b"\n"
+"""Google's own client takes a comment for a piece of JSON, and passes over an empty line."""
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 
