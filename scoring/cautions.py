@@ -39,6 +39,7 @@ def find_cautions(
     found = [*_flips(candidates, rankings), *_fidelity_flips(curves), *_rests_on_faults(pairs)]
     found.extend(_fingerprints(bakeoff, refused))
     found.extend(_stopped(bakeoff))
+    found.extend(_left_out(bakeoff))
     tasks = {row.task for row in rows} if bakeoff.stopped else bakeoff.tasks
     planned = len(tasks) * bakeoff.trials
     for row in candidates:
@@ -71,19 +72,23 @@ def _flips(candidates: Sequence[CandidateRow], rankings: Sequence[Ranking]) -> l
 
 
 def _fidelity_flips(curves: Sequence[FidelityCurve]) -> list[Caution]:
+    """One for all, told of the pair that stands highest: thresholds are many, and where one turns others do."""
     by_key = {(curve.candidate, curve.trust): curve for curve in curves}
-    cautions = []
-    for flip in fidelity_flips(curves):
-        ahead, behind = by_key[flip.ahead, flip.trust], by_key[flip.behind, flip.trust]
-        numbers = {"at_least": flip.at_least} | {
-            f"{curve.candidate}.{at_least:g}.{measure}": float(getattr(curve.at(at_least), measure))
-            for curve in (ahead, behind)
-            for at_least in (0.0, flip.at_least)
-            for measure in ("passed", "scored")
-        }
-        text, names = fidelity_flip_text(ahead, behind, flip.at_least), (flip.ahead, flip.behind)
-        cautions.append(Caution(kind="fidelity_flip", text=text, candidates=names, numbers=numbers))
-    return cautions
+    flips = sorted(fidelity_flips(curves), key=lambda flip: by_key[flip.ahead, flip.trust].points[0].rank or 0)
+    if not flips:
+        return []
+    first = flips[0]
+    ahead, behind = by_key[first.ahead, first.trust], by_key[first.behind, first.trust]
+    numbers = {"at_least": first.at_least, "pairs": float(len(flips))} | {
+        f"{curve.candidate}.{at_least:g}.{measure}": float(getattr(curve.at(at_least), measure))
+        for curve in (ahead, behind)
+        for at_least in (0.0, first.at_least)
+        for measure in ("passed", "scored")
+    }
+    others = f" So does that of {count(len(flips) - 1, 'other pair')}." if len(flips) > 1 else ""
+    text = fidelity_flip_text(ahead, behind, first.at_least) + others
+    names = tuple(dict.fromkeys(name for flip in flips for name in (flip.ahead, flip.behind)))
+    return [Caution(kind="fidelity_flip", text=text, candidates=names, numbers=numbers)]
 
 
 def _rests_on_faults(pairs: Sequence[Pair]) -> list[Caution]:
@@ -120,6 +125,16 @@ def _stopped(bakeoff: Bakeoff) -> list[Caution]:
         "of a single look, and too sure of themselves here."
     )
     return [Caution(kind="stopped_early", text=text)]
+
+
+def _left_out(bakeoff: Bakeoff) -> list[Caution]:
+    if not bakeoff.left_out:
+        return []
+    asked = len(bakeoff.left_out) + len(bakeoff.tasks)
+    reasons = list(bakeoff.left_out.values())
+    more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+    text = f"{len(reasons)} of {count(asked, 'task')} left out: {'; '.join(reasons[:5])}{more}."
+    return [Caution(kind="tasks_left_out", text=text, numbers={"tasks": float(len(reasons))})]
 
 
 def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> list[Caution]:
@@ -163,6 +178,13 @@ def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> l
         "tool_results_written",
         written,
         f"{written} of {count(served, 'tool result')} made up by a model: its success says nothing sure of production.",
+    )
+    delegating = sum(bool(r.sub_agents) for r in rows)
+    add(
+        "sub_agents",
+        delegating,
+        f"{count(delegating, 'run')} of {row.runs} had sub-agents: calls, tokens and cost count them, the path is that "
+        "of the main agent alone.",
     )
     over = [r for r in rows if r.passed and r.limit_hit]
     add(

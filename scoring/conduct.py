@@ -34,6 +34,8 @@ DEFINITIONS: dict[str, str] = {
     "prompt tokens are the provider's count, unknown where it gave none",
     "sent before, tool results": "share of the characters of all recorded messages of a run that an earlier request "
     "had carried, or that are tool results; n says of how many runs they were read",
+    "sub-agents": "what they called, asked, retried, spent and were refused is their run's; path, first difference, "
+    "faults and the context curve are those of the main agent, as the reference path is a main agent's",
     "attempts in vain": "attempts that did not complete, or after which the operation was tried again",
     "cost": "list prices of the day of the call, cached tokens as such; a host that is no known provider is priced as "
     "the maker of the model; unknown if one answered attempt has no price or no usage",
@@ -72,13 +74,16 @@ class CandidateConduct(Frozen):
     packages: PackagePool | None
 
 
-def conduct_of(run: Run, trajectory: Trajectory | None, background: Background) -> RunConduct:
+def conduct_of(
+    run: Run, trajectory: Trajectory | None, background: Background, whole: Trajectory | None = None
+) -> RunConduct:
+    """`whole` is the trajectory with the steps of sub-agents among its own, if there were any."""
     if trajectory is None:
         return RunConduct(quality=None, context=None, retrying=None, packages=run.packages)
     return RunConduct(
         quality=assess(path_of(run, trajectory), background.references.get(run.task), background.kinds),
         context=context_use(trajectory, background.conversations.get(trajectory.id)),
-        retrying=attempts_of(trajectory),
+        retrying=attempts_of(whole or trajectory),
         packages=run.packages,
     )
 

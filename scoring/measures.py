@@ -1,4 +1,4 @@
-"""What one run used: memory, tool calls, retries, tokens, time, refusals. Unknown is None, never 0.
+"""What one run used, its sub-agents included: memory, calls, retries, tokens, time, refusals. Unknown is None, not 0.
 
 An operation is one call as the agent meant it, an attempt one exchange made for it: calls are counted by
 operation, retries and wasted work by attempt, tokens over all attempts that were answered.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -64,6 +66,14 @@ def measure(run: Run, trajectory: Trajectory | None) -> Measures:
         model_call_s=math.fsum(calls) / len(calls) if calls else None,
         refusals=dict(sorted(Counter(code for _, _, code in refusals(trajectory)).items())),
     )
+
+
+def with_sub_agents(main: Trajectory | None, sub_agents: Sequence[Trajectory]) -> Trajectory | None:
+    """The main trajectory with the steps of the others among its own, in the order in which they began."""
+    if main is None or not sub_agents:
+        return main
+    steps = [step for one in (main, *sub_agents) for step in one.steps]
+    return replace(main, steps=tuple(sorted(steps, key=lambda step: step.attempts[0].started_at)))
 
 
 def peak_memory_mb(certificate: Certificate) -> float | None:

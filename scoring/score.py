@@ -17,7 +17,7 @@ from scoring.faults import classify, stopped_early
 from scoring.fidelity.curves import fidelity_curves
 from scoring.fidelity.footing import footings
 from scoring.limits import limit_hit
-from scoring.measures import measure
+from scoring.measures import measure, with_sub_agents
 from scoring.outcome import decide
 from scoring.packages import needed_packages
 from scoring.paths import Path
@@ -55,7 +55,10 @@ def score(
     )
     first, repeated = _first_of_each(same)
     background = Background(references, bakeoff.tool_kinds, conversations)
-    rows = tuple(score_run(run, trajectories.get(run.trajectory), background) for run in first)
+    rows = tuple(
+        score_run(run, trajectories.get(run.trajectory), background, _found(run.sub_agents, trajectories))
+        for run in first
+    )
     candidates = _candidates(bakeoff, first, rows, weights)
     rankings, steps = rank(candidates), stepwise_rows(first)
     names = [row.candidate.name for row in candidates]
@@ -80,9 +83,13 @@ def score(
     )
 
 
-def score_run(run: Run, trajectory: Trajectory | None, background: Background) -> RunRow:
+def score_run(
+    run: Run, trajectory: Trajectory | None, background: Background, sub_agents: Sequence[Trajectory] = ()
+) -> RunRow:
+    """What sub-agents asked for and used counts as the run's own; its path and its context are the main agent's."""
     outcome = decide(run)
-    conduct = conduct_of(run, trajectory, background)
+    whole = with_sub_agents(trajectory, sub_agents)
+    conduct = conduct_of(run, trajectory, background, whole)
     fault = stopped_early(classify(run, outcome, trajectory), conduct.quality.divergence if conduct.quality else None)
     counting: Counting = "scored"
     if not outcome.is_scored or (fault is not None and fault.excuses_candidate):
@@ -99,7 +106,8 @@ def score_run(run: Run, trajectory: Trajectory | None, background: Background) -
         fault=fault,
         limit_hit=limit_hit(run.certificate),
         counting=counting,
-        measures=measure(run, trajectory),
+        measures=measure(run, whole),
+        sub_agents=run.sub_agents,
         fidelity=footings(run.served),
         model_answers=run.model_answers,
         losses=run.losses,
@@ -107,6 +115,10 @@ def score_run(run: Run, trajectory: Trajectory | None, background: Background) -
         certificate=run.certificate,
         duration_s=run.duration_s,
     )
+
+
+def _found(ids: Sequence[str], trajectories: Mapping[str, Trajectory]) -> list[Trajectory]:
+    return [found for one in ids if (found := trajectories.get(one)) is not None]
 
 
 def _of_steps(cautions: tuple[Caution, ...]) -> tuple[Caution, ...]:

@@ -40,6 +40,8 @@ class RunRow(Frozen):
     limit_hit: LimitHit | None
     counting: Counting
     measures: Measures
+    sub_agents: tuple[str, ...] = ()
+    """Trajectories of its sub-agents."""
     fidelity: dict[Footing, int]
     model_answers: dict[Fidelity, int] = Field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
@@ -176,6 +178,8 @@ class Caution(Frozen):
         "tool_results_written",
         "passed_over_limit",
         "trajectory_missing",
+        "sub_agents",
+        "tasks_left_out",
     ]
     text: str
     candidates: tuple[str, ...] = ()

@@ -44,6 +44,9 @@ def _audit(name: str, runs: Sequence[RunRow], trajectories: Mapping[str, Traject
         if found is not None:
             recorded.append(run)
             _see(seen, found)
+            for sub_agent in run.sub_agents:
+                if (found := trajectories.get(sub_agent)) is not None:
+                    _see(seen, found)
     broke = [violations(run) > 0 for run in recorded]
     return SecurityAudit(
         candidate=name,

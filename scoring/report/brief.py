@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scoring.comparison import is_below_floor, is_different
+from scoring.estimates import Estimate
 from scoring.report.tables import Cell, Table, best_first, estimate_cell
 from scoring.scorecard import CandidateRow, Pair, Scorecard
 from scoring.wording import UNKNOWN, interval_text, p_text
@@ -53,17 +54,24 @@ def _clearest(pair: Pair) -> tuple[float, float]:
 
 
 def _pair_row(pair: Pair) -> tuple[Cell, ...]:
-    result = pair.as_scored
-    gap = result.difference.value
+    """The better one first."""
+    result, names = pair.as_scored, (pair.a, pair.b)
+    gap, only = result.difference, (len(result.only_a), len(result.only_b))
+    if (gap.value or 0.0) < 0:
+        names, only, gap = names[::-1], only[::-1], _reversed(gap)
+    points = UNKNOWN if gap.value is None else f"{100 * gap.value:+.1f}"
     return (
-        Cell(pair.a, f": {pair.b}"),
-        _in_line(
-            Cell(UNKNOWN if gap is None else f"{100 * gap:+.1f}", interval_text(result.difference, as_percent=True))
-        ),
-        Cell(f"{len(result.only_a)} : {len(result.only_b)} of {result.tasks}"),
+        Cell(names[0], f": {names[1]}"),
+        _in_line(Cell(points, interval_text(gap, as_percent=True))),
+        Cell(f"{only[0]} : {only[1]} of {result.tasks}"),
         Cell(p_text(result.p_holm)),
         Cell(_verdict(pair)),
     )
+
+
+def _reversed(gap: Estimate) -> Estimate:
+    low, high = (None if bound is None else -bound for bound in (gap.high, gap.low))
+    return gap.model_copy(update={"value": -(gap.value or 0.0), "low": low, "high": high})
 
 
 def _verdict(pair: Pair) -> str:

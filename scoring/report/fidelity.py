@@ -74,7 +74,7 @@ def _score_table(curves: list[FidelityCurve]) -> Table:
 
 
 def _columns() -> tuple[str, ...]:
-    return ("Candidate", *("All runs" if not at_least else f"{100 * at_least:g} % or more" for at_least in SHOWN))
+    return ("Candidate", "All runs", *(f"{100 * at_least:g} % or more" for at_least in SHOWN[1:-1]), "100 %")
 
 
 def _points(
