@@ -44,7 +44,8 @@ class Settings(BaseModel):
     )
     access_token: str | None = Field(
         default=None,
-        description="What clients must send as x-ironcage-token (or as proxy password); needed to listen off loopback.",
+        description="What clients must send as x-ironcage-token, as their API key (then the proxy holds the real one: "
+        "api_key_env) or as proxy password; needed to listen off loopback.",
     )
     store: str = Field(
         default="sqlite:///ironcage.db",

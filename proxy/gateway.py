@@ -163,7 +163,8 @@ class Gateway:
     async def _base_url(self, request: web.BaseRequest) -> web.StreamResponse:
         token = self.access_token
         if token is not None and not any(_same(given, token) for given in tokens(request.raw_headers)):
-            return plain_error(401, "unauthorized", "x-ironcage-token, or the token as the API key, is missing or wrong")
+            why = "the access token is missing or wrong; send it as x-ironcage-token, or as the API key"
+            return plain_error(401, "unauthorized", why)
         return await self._serve(request, Visitor.from_headers(request.headers, request.remote), None)
 
     async def _through_proxy(self, request: web.BaseRequest) -> web.StreamResponse:

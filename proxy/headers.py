@@ -17,6 +17,7 @@ _ONE_HOP = frozenset(
 # Host and length are the next hop's own; Expect has been answered here.
 _NOT_FORWARDED = _ONE_HOP | {"host", "content-length", "expect"}
 _OURS = "x-ironcage-"
+_TOKEN = "x-ironcage-token"  # noqa: S105 -- the name of a header
 
 
 def forwarded(raw: Iterable[tuple[bytes, bytes]], *, judged: bool) -> Headers:
@@ -76,3 +77,24 @@ def key_header(key: str, vendor: Vendor | None) -> tuple[str, str]:
 def with_key(headers: Headers, key: tuple[str, str]) -> Headers:
     """`headers` with the proxy's own `key_header` in place of whatever credential the agent sent."""
     return (*((k, v) for k, v in headers if k.lower() not in _CREDENTIALS), key)
+
+
+def tokens(raw: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """What a client may prove itself to the proxy by: a header of its own, or the API key that every SDK can send."""
+    return [
+        _secret(value.decode("utf-8", "surrogateescape"))
+        for key, value in raw
+        if (name := key.decode("latin-1").lower()) in _CREDENTIALS or name == _TOKEN
+    ]
+
+
+def without_token(headers: Headers, token: str) -> Headers:
+    """`headers` without credentials that are the proxy's own token: it goes no further."""
+    return tuple(
+        (name, value) for name, value in headers if name.lower() not in _CREDENTIALS or _secret(value) != token
+    )
+
+
+def _secret(value: str) -> str:
+    scheme, _, rest = value.strip().partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else value.strip()

@@ -144,6 +144,23 @@ async def test_with_an_access_token_nobody_passes_without_it(tmp_path: Path) -> 
     assert "sesame" not in repr(model.seen)
 
 
+@pytest.mark.parametrize("name", ["Authorization", "X_Api_Key", "X_Goog_Api_Key", "Api_Key"])
+async def test_the_access_token_may_come_as_the_api_key_and_goes_no_further(tmp_path: Path, name: str) -> None:
+    """Most SDKs can be given a base URL and a key, and no header."""
+    shown = "Bearer sesame" if name == "Authorization" else "sesame"
+    async with (
+        Scripted(answering(whole(completion()))) as model,
+        serve(tmp_path, **upstreams(model), access_token="sesame") as served,
+    ):
+        for wrong in ("sesam", "Bearer", "Basic sesame", "Bearer Bearer sesame"):
+            assert (await exchanged(served, f"/m{CHAT}", asking(), **{name: wrong}))[0] == 401
+        assert (await exchanged(served, f"/m{CHAT}", asking(), **{name: shown}))[0] == 200
+        keyed = {"Authorization": "Bearer real", "X_Ironcage_Token": "sesame"}
+        assert (await exchanged(served, f"/m{CHAT}", asking(), **keyed))[0] == 200
+        assert "sesame" not in repr(served.attempts)
+    assert "sesame" not in repr(model.seen) and model.seen[1].header("authorization") == "Bearer real"
+
+
 async def test_it_does_not_listen_off_loopback_without_a_token(tmp_path: Path) -> None:
     async with Scripted(answering(b"")) as model:
         with pytest.raises(OperatorError, match="keys"):
