@@ -38,8 +38,8 @@ class Where:
 
 async def bake(doors: Doors, plans: Sequence[Plan], where: Where, *, quiet: bool) -> tuple[Bakeoff, ...]:
     """Run prepared plans together, in one schedule. Tasks that they leave out are named on stderr."""
-    for task, why in plans[0].left_out.items():
-        typer.echo(f"left out: {why}" if task in why else f"left out: task {task}: {why}", err=True)
+    for why in plans[0].left_out.values():
+        typer.echo(f"left out: {why}", err=True)
     executor = executor_for(doors.loaded, plans, where)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)

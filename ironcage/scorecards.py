@@ -42,7 +42,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def trajectories_of(store: Store, bakeoff: Bakeoff) -> Mapping[str, Trajectory]:
-    """Those that its runs name, loaded when they are asked for."""
+    """Those that its runs name, of sub-agents too, loaded when they are asked for."""
     return _Trajectories(store, store.runs(bakeoff.id))
 
 
@@ -62,7 +62,7 @@ class _Trajectories(Mapping[str, Trajectory]):
 
     def __init__(self, store: Store, runs: list[Run]) -> None:
         self._store = store
-        self._ids = list(dict.fromkeys(run.trajectory for run in runs))
+        self._ids = list(dict.fromkeys(one for run in runs for one in (run.trajectory, *run.sub_agents)))
 
     def __getitem__(self, key: str) -> Trajectory:
         try:

@@ -34,7 +34,7 @@ def read_sweeps(store: Store, plan: Plan, climbed: Climbed, *, margin: float, to
     for rung, runs in climbed:
         by_candidate.setdefault(rung.candidate.name, []).append((rung, runs))
     readings = [read_climb(store, plan.limits, own, margin=margin) for own in by_candidate.values()]
-    left_out = [f"Task {task} is left out: {why}." for task, why in plan.left_out.items()]
+    left_out = [f"Left out: {why}." for why in plan.left_out.values()]
     return joined(plan.id, readings, (_told_order(plan.seed, together=together), *left_out))
 
 

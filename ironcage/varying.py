@@ -86,8 +86,8 @@ def _notes(bakeoff: Bakeoff) -> Iterator[str]:
     if bakeoff.mode == "stepwise":
         yield "Agreement is the share of recorded steps in which the candidate took the recorded action."
     yield f"Runs were begun {bakeoff.order}."
-    for task, why in bakeoff.left_out.items():
-        yield f"Task {task} is left out: {why}."
+    for why in bakeoff.left_out.values():
+        yield f"Left out: {why}."
 
 
 def _require_same(bakeoffs: Sequence[Bakeoff]) -> None:

@@ -6,6 +6,7 @@ what was recorded of them; where nothing was, the task's own checks decide on th
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from replay.checks import Finished, label_result, last_said, run_checks
 from replay.conditions import Conditions
+from replay.recorded import sub_agents_of
 from replay.task import RecordedLabel, Task
 from trajectory.runs import Candidate, Certificate, CheckResult, Limits, Run
 from trajectory.store import Store
@@ -65,6 +67,7 @@ async def production_run(task: Task, recorded: Trajectory, candidate: Candidate,
         started_at=recorded.started_at,
         duration_s=certificate.wall_s or 0.0,
         trajectory=recorded.id,
+        sub_agents=await asyncio.to_thread(sub_agents_of, c.house.store, recorded),
         certificate=certificate,
         checks=checks,
         answer=finished.answer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from replay.cage.contract import CageSpec, StopRequest
@@ -14,6 +14,7 @@ from replay.loop import ClosedLoop
 from replay.model_tape import ModelTape
 from replay.packages import Place as PackagePlace
 from replay.packages import TooManyFoldersError, installed, list_packages, roots_of
+from replay.recorded import Recorded
 from replay.stepwise import Teacher, contexts_of
 from replay.task import Task
 from replay.turns.choose import TURNS
@@ -34,6 +35,7 @@ class Ran:
     teacher: Teacher | None = None
     tape: ModelTape | None = None
     losses: tuple[Loss, ...] = ()
+    recorded: Recorded = field(default_factory=Recorded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from replay.conditions import Conditions, Slot
 from replay.fingerprint import changed_parts
 from replay.house import House
 from replay.model_tape import ModelTape, recordings_of
+from replay.recorded import recorded_in
 from replay.running import Place, Ran, run_in_its_way, work_place
 from replay.swap.street import SwapStreet, swap_street
 from replay.task import Task
@@ -24,7 +25,7 @@ from replay.ways import PROMPT_ON_THE_WAY
 from trajectory.errors import CageError, IroncageError, StoreError
 from trajectory.ids import new_id, trajectory_id
 from trajectory.runs import PROXY_LIMITS, Certificate, CheckResult, Limits, Run
-from trajectory.trajectory import Launch, Trajectory
+from trajectory.trajectory import Launch
 
 
 async def run_trial(slot: Slot, conditions: Conditions) -> Run:
@@ -39,18 +40,20 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
     try:
         with tempfile.TemporaryDirectory(prefix="ironcage-run-", ignore_cleanup_errors=True) as private:
             place = await asyncio.to_thread(work_place, slot.task, conditions.workspace, Path(private))
-            ran, trajectory = await _in_session(slot, session, place, conditions)
-            finished = _finished(slot, ran, trajectory, place)
+            ran = await _in_session(slot, session, place, conditions)
+            finished = _finished(slot, ran, place)
             checks = await _checks(slot, ran, finished, conditions)
         kept = await _masked(conditions.house, session, finished, checks)
         results = {
             "served": ran.served,
             "packages": ran.packages,
             "losses": ran.losses,
-            **_results(ran, trajectory),
+            "sub_agents": ran.recorded.sub_agents,
+            **_results(ran),
             **kept,
         }
-        return run(trajectory.id if trajectory else session, status="finished", **results)
+        main = ran.recorded.main
+        return run(main.id if main else session, status="finished", **results)
     except StoreError:
         raise  # nothing can be kept any more, this run included
     except Exception as error:  # the shell around one run: whatever broke, the bake-off goes on and shows it
@@ -87,10 +90,10 @@ async def _checks(slot: Slot, ran: Ran, finished: Finished, conditions: Conditio
     return of_task if ran.tape is None else (ran.tape.check(), *of_task)
 
 
-def _results(ran: Ran, trajectory: Trajectory | None) -> dict[str, Any]:
+def _results(ran: Ran) -> dict[str, Any]:
     """CageError where a stepwise run cannot be told from its record."""
     if ran.teacher is not None:
-        return {"steps": ran.teacher.results(trajectory)}
+        return {"steps": ran.teacher.results(ran.recorded.main)}
     return {"model_answers": dict(ran.tape.answered)} if ran.tape is not None else {}
 
 
@@ -113,7 +116,7 @@ def _told(error: Exception) -> str:
     return "".join(traceback.format_exception(error))[-4000:]
 
 
-async def _in_session(slot: Slot, session: str, place: Place, conditions: Conditions) -> tuple[Ran, Trajectory | None]:
+async def _in_session(slot: Slot, session: str, place: Place, conditions: Conditions) -> Ran:
     house = conditions.house
     stop = StopRequest()
     tape, swap = await _street(slot, house, stop)
@@ -128,20 +131,24 @@ async def _in_session(slot: Slot, session: str, place: Place, conditions: Condit
         prompt=prompt,
     )
     try:
-        changed = changed_parts(conditions.parts, dict(house.conditions()))
-        if changed:
-            raise CageError(f"the conditions changed while the bake-off ran: {', '.join(changed)}")
+        _require_unchanged(conditions)
         ran = await run_in_its_way(slot, session, stop, place, conditions)
         applied = house.applied(session)
     finally:
         await house.close_session(session)
     certificate = _with_proxy_limits(ran.certificate, applied)
     await asyncio.to_thread(_note_launch, house, session, slot.task, certificate)
-    trajectory = await asyncio.to_thread(_recorded, house, session)
-    if prompt is not None and trajectory is not None and not has_replaced_prompt(trajectory):
+    recorded = await asyncio.to_thread(recorded_in, house.store, session)
+    if prompt is not None and recorded.main is not None and not has_replaced_prompt(recorded.main):
         raise CageError("no request of the agent had the recorded system prompt, or one like it: nothing was varied")
     losses = () if swap is None else swap.losses
-    return replace(ran, certificate=certificate, tape=tape, losses=losses), trajectory
+    return replace(ran, certificate=certificate, tape=tape, losses=losses, recorded=recorded)
+
+
+def _require_unchanged(conditions: Conditions) -> None:
+    changed = changed_parts(conditions.parts, dict(conditions.house.conditions()))
+    if changed:
+        raise CageError(f"the conditions changed while the bake-off ran: {', '.join(changed)}")
 
 
 async def _street(slot: Slot, house: House, stop: StopRequest) -> tuple[ModelTape | None, SwapStreet | None]:
@@ -170,24 +177,17 @@ def _with_proxy_limits(certificate: Certificate, applied: Limits) -> Certificate
     return certificate.model_copy(update={"applied": merged})
 
 
-def _recorded(house: House, session: str) -> Trajectory | None:
-    """The trajectory of the session: that of its agent, or of its first named agent; None if it has no step."""
-    found = [house.store.trajectory(summary.id) for summary in house.store.find(session=session)]
-    found = [one for one in found if one.steps]
-    return min(found, key=lambda one: (one.agent is not None, one.started_at), default=None)
-
-
-def _finished(slot: Slot, ran: Ran, trajectory: Trajectory | None, place: Place) -> Finished:
+def _finished(slot: Slot, ran: Ran, place: Place) -> Finished:
     in_agent = slot.task.launch is not None
     return Finished(
         task=slot.task,
         candidate=slot.candidate,
         trial=slot.trial,
         seed=slot.seed,
-        trajectory=trajectory,
+        trajectory=ran.recorded.main,
         certificate=ran.certificate,
         cwd=place.cwd,
-        said=last_said(trajectory) if in_agent else ran.said,
+        said=last_said(ran.recorded.main) if in_agent else ran.said,
         stdout=ran.stdout,
         stdout_truncated=ran.stdout_truncated,
         served=ran.served,

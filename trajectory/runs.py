@@ -107,6 +107,9 @@ class CheckResult(Frozen):
     evidence: str
 
 
+_LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "num_predict")
+
+
 class Candidate(Frozen):
     """A model under test. `name` is how reports call it; `parameters` are set in each request, and shown.
 
@@ -119,6 +122,12 @@ class Candidate(Frozen):
     model: str
     parameters: dict[str, float | int | str | bool] = {}
     wire: str | None = None
+
+    @property
+    def max_tokens(self) -> int | None:
+        """What its parameters limit an answer to, whatever its format calls that."""
+        limits = [value for key, value in self.parameters.items() if key in _LENGTHS and type(value) is int]
+        return max(limits, default=None)
 
 
 class Loss(Frozen):
@@ -208,6 +217,8 @@ class Run(Frozen):
     started_at: float
     duration_s: float
     trajectory: str
+    sub_agents: tuple[str, ...] = ()
+    """Trajectories of its sub-agents, which belong to it too."""
     certificate: Certificate
     checks: tuple[CheckResult, ...] = ()
     answer: str | None = None
