@@ -82,7 +82,7 @@ class BakeoffHouse:
         upstream = self.model_upstream(candidate.upstream)
         # those of a candidate that names its wire are set in its own format, behind the gateway
         parameters = {"seed": seed, **candidate.parameters} if candidate.wire is None else {}
-        return Swap(candidate.upstream, upstream.host, candidate.model, parameters, prompt)
+        return Swap(candidate.upstream, upstream.host, candidate.model, parameters, prompt, candidate.max_tokens)
 
     def model_upstream(self, name: str) -> Upstream:
         upstream = self._doors.hall.upstream(name)

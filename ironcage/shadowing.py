@@ -56,7 +56,9 @@ class LiveHouse:
         hall, street = self.doors.hall, swap_street(candidate, self.house, seed=0)
         await asyncio.to_thread(self.store.launched, trajectory_id(session, None), None, source="shadow")
         parameters = candidate.parameters if candidate.wire is None else {}
-        hall.swaps[session] = Swap(candidate.upstream, self.host(candidate), candidate.model, parameters)
+        hall.swaps[session] = Swap(
+            candidate.upstream, self.host(candidate), candidate.model, parameters, max_tokens=candidate.max_tokens
+        )
         if street is not None:
             hall.streets[session] = street
 

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from policies.engine import Engine
 from policies.verdict import Refuse
+from proxy.approvals import Approver
 from proxy.coding import Coding
 from proxy.exchange import Exchange
 from proxy.http_operation import HttpOperation
@@ -66,6 +67,8 @@ class Hall:
     """Sessions that are over: what still comes for them is refused."""
     watchers: dict[str, Callable[[VerdictNote], None]] = field(default_factory=dict)
     """By session: told of each verdict that was not plain allow, before it is written down."""
+    approver: Approver | None = None
+    """Who decides on calls that a rule leaves to a person; without one they are refused."""
     heard: Callable[[Attempt], None] | None = None
     """Told of each attempt once it is written down, before its last bytes go out: what it does must not take time."""
     own_addresses: frozenset[tuple[str, int]] = frozenset()
@@ -133,7 +136,15 @@ class Hall:
             return RefusedOperation(route, memory, self.redactor, matched_by)
         if route.kind == "model":
             return ModelOperation(
-                route, wire_at(route.wire, route.path), self.memories, memory, named, self.redactor, swap, matched_by
+                route,
+                wire_at(route.wire, route.path),
+                self.memories,
+                memory,
+                named,
+                self.redactor,
+                swap,
+                matched_by,
+                began_s=self.clock.now_s(),
             )
         if route.wire == "mcp":
             return McpOperation(

@@ -15,6 +15,7 @@ import msgspec
 
 from policies.redaction.pseudonyms import Vault
 from proxy.allowances import Allowances
+from proxy.prompt_size import CountedPrompt
 from proxy.two_views import TwoViews
 from proxy.wire.layout import Layout
 from trajectory.conversation import Message, Reply
@@ -45,6 +46,7 @@ class TrajectoryMemory:
     unanswered: bool = False
     """The attempt at `layout` is over and did not succeed: it failed, was refused, or was given up."""
     held_bytes: int = 0
+    counted: CountedPrompt | None = None
     views: TwoViews = field(default_factory=TwoViews)
     allowances: Allowances = field(default_factory=Allowances)
     operations: OrderedDict[str, tuple[str, int, bool]] = field(default_factory=OrderedDict)
@@ -177,14 +179,14 @@ class Memories:
         memory = self._by_id.get(trajectory)
         if memory is not None:
             self._body_bytes -= memory.held_bytes
-            memory.layout, memory.answer, memory.held_bytes = None, None, 0
+            memory.layout, memory.answer, memory.counted, memory.held_bytes = None, None, None, 0
             memory.views = TwoViews()
             memory.operations.clear()
 
     def _forget_oldest(self) -> None:
         _, memory = self._by_id.popitem(last=False)
         self._body_bytes -= memory.held_bytes
-        memory.layout, memory.held_bytes = None, 0
+        memory.layout, memory.counted, memory.held_bytes = None, None, 0
 
 
 def begins_like(body: bytes, layout: Layout, items: int) -> bool:

@@ -19,6 +19,7 @@ from proxy.masking import (
 )
 from proxy.memory import Memories, TrajectoryMemory, begins_like, continues
 from proxy.operation import Recorded, Route, Swap
+from proxy.prompt_size import CountedPrompt, prompt_size
 from proxy.recordable import Recordable
 from proxy.redactor import Redactor
 from proxy.url_keys import masked_keys
@@ -40,7 +41,7 @@ from proxy.wire.spans import Texts
 from proxy.wire.stream_texts import texts_of_stream
 from trajectory.conversation import Reply, ToolCall, ToolDefinition
 from trajectory.errors import ClientError, FormatError
-from trajectory.events import CallProposed, ModelAsked
+from trajectory.events import CallProposed, ModelAsked, PromptSize
 from trajectory.record import Body, Span
 
 
@@ -56,6 +57,7 @@ class ModelOperation:
     redactor: Redactor | None
     swap: Swap | None = None
     matched_by: str = "session"
+    began_s: float = 0.0
     digest: str = ""
     model: str | None = None
     streamed: bool = False
@@ -69,6 +71,7 @@ class ModelOperation:
     _is_read: bool = True
     _put_back: int = 0
     _prompted: bool = False
+    _prompt_size: PromptSize = field(default_factory=PromptSize)
     _turn: TurnCalls = ()
     _reader: StreamReader | None = None
     _reply: Reply | None = None
@@ -107,6 +110,7 @@ class ModelOperation:
         asked, layout = self._asked, self._layout
         if asked is None or layout is None:  # pragma: no cover - the exchange reads first
             raise RuntimeError("asked before it was read")
+        self._prompt_size = prompt_size(layout, self.wire.held_turn(layout), self.memory.counted)
         return ModelAsked(
             trajectory=self.memory.id,
             upstream=self.route.upstream,
@@ -116,6 +120,12 @@ class ModelOperation:
             body_bytes=len(layout.body),
             tools=tuple([tool.name for tool in asked.tools]),
             forced_tool=asked.forced_tool,
+            session=self.memory.session,
+            at_s=self.began_s,
+            prompt=self._prompt_size,
+            max_tokens=(self.swap and self.swap.max_tokens) or asked.max_tokens,
+            answers=asked.answers,
+            counts=asked.counts,
         )
 
     def brings(self) -> tuple[CallProposed, ...]:
@@ -256,6 +266,8 @@ class ModelOperation:
 
     def settled(self, *, delivered: bool) -> None:
         reply = self.answer() if delivered else None
+        if self._layout is not None and reply is not None and self._asked is not None and not self._asked.counts:
+            self.memory.counted = CountedPrompt.of(self._layout, self._prompt_size, reply)
         shown = self._reader.client_reply() if self._reader is not None else self._client_reply
         if reply is not None and shown is not None:
             reply = replace(shown, id=reply.id)

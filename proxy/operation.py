@@ -47,6 +47,8 @@ class Swap:
     model: str
     parameters: dict[str, float | int | str | bool] = field(default_factory=dict)
     prompt: PromptSwap | None = None
+    max_tokens: int | None = None
+    """What an answer is limited to, in place of what the agent asks for; None where that holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,15 +48,15 @@ class CountedPrompt:
     reply: str | None
 
     @classmethod
-    def of(cls, layout: Layout, size: PromptSize, before: CountedPrompt | None, reply: Reply) -> CountedPrompt | None:
-        """None where the provider counted nothing; `before` is what `size` was measured against."""
+    def of(cls, layout: Layout, size: PromptSize, reply: Reply) -> CountedPrompt | None:
+        """None where the provider counted nothing. `size` is that of `layout`."""
         usage = reply.usage
         if usage is None or not usage.input_tokens:
             return None
         return cls(
             tokens=usage.input_tokens,
             answer_tokens=usage.output_tokens or 0,
-            text_bytes=size.text_bytes + (before.text_bytes if before is not None and size.tokens else 0),
+            text_bytes=size.counted_bytes + size.text_bytes,
             items=len(layout.items),
             last=_own(layout.items[-1].section) if layout.items else None,
             fields={key: _own(placed.section) for key, placed in layout.fields.items()},
@@ -70,7 +70,8 @@ class CountedPrompt:
 
 def prompt_size(layout: Layout, held: HeldTurn | None, counted: CountedPrompt | None) -> PromptSize:
     """`held` is the turn that the provider keeps and this request goes on from (proxy.wire.format.Wire.held_turn)."""
-    tokens, first, known, elsewhere = 0, 0, {}, 0
+    tokens, first, elsewhere = 0, 0, 0
+    known: dict[str, Section] = {}
     if held is not None:
         if counted is not None and (held.is_latest or held.id == counted.reply):
             tokens = counted.tokens + counted.answer_tokens
@@ -86,6 +87,7 @@ def prompt_size(layout: Layout, held: HeldTurn | None, counted: CountedPrompt | 
             elsewhere += key in _REFERENCES
     return PromptSize(
         tokens=tokens,
+        counted_bytes=counted.text_bytes if counted is not None and tokens else 0,
         text_bytes=sum(weight.text_bytes for weight in weights),
         data_bytes=sum(weight.data_bytes for weight in weights),
         media=sum(weight.media for weight in weights),

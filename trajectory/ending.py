@@ -1,4 +1,4 @@
-"""The end of an attempt as budgets settle it: what the provider counted, what was written, and whether anybody bills it."""
+"""The end of an attempt as budgets settle it: what was counted, what was written, and whether anybody bills it."""
 
 from __future__ import annotations
 

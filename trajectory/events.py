@@ -22,6 +22,8 @@ class PromptSize(Struct, frozen=True):
 
     tokens: int = 0
     """As the provider counted the trajectory's last prompt, where this one begins with it."""
+    counted_bytes: int = 0
+    """JSON text of what `tokens` counts."""
     text_bytes: int = 0
     """Of what is new: JSON text as it stands in the body."""
     data_bytes: int = 0

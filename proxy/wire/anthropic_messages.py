@@ -14,6 +14,7 @@ from proxy.wire.anthropic_messages_tools import drop, offered
 from proxy.wire.anthropic_messages_types import Block, joined
 from proxy.wire.anthropic_messages_views import put_back
 from proxy.wire.case import check_case
+from proxy.wire.counts import stated
 from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.sse import event
@@ -63,7 +64,6 @@ class AnthropicMessages:
         if isinstance(thread, dict) and thread.get("type") != "create":
             # nobody here can say what tools and messages it holds; clients fall back to the whole conversation
             raise FormatError("it continues a thread that only the provider knows; send the whole conversation")
-        limit = layout.value("max_tokens")
         choice = layout.value("tool_choice")
         forced = choice.get("name") if isinstance(choice, dict) else None
         return Asked(
@@ -71,7 +71,7 @@ class AnthropicMessages:
             streamed=layout.value("stream") is True,
             tools=offered(layout),
             forced_tool=forced if isinstance(forced, str) else None,
-            max_tokens=limit if isinstance(limit, int) else None,
+            max_tokens=stated(layout.value("max_tokens")),
             counts=path.partition("?")[0].endswith(_COUNT),
         )
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from proxy.wire.bedrock_reply import ConverseStream, check_restored, exception_frame, read_converse
+from proxy.wire.counts import stated
 from proxy.wire.eventstream import CONTENT_TYPE, FrameReader, encoded
 from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, StreamStep, TurnCalls
 from proxy.wire.layout import Layout, Section
@@ -65,7 +66,7 @@ class BedrockConverse:
             streamed=verb in _STREAMS,
             tools=tuple(tools),
             forced_tool=forced if isinstance(forced, str) else None,
-            max_tokens=limit if isinstance(limit, int) else None,
+            max_tokens=stated(limit),
             counts=verb == "count-tokens",
         )
 

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import re
+
+_DIGITS = re.compile(r"[0-9]{1,18}(\.0*)?")
+
+
+def stated(*values: object) -> int | None:
+    """The largest of some limits that a request may state one thing by; None where it states none.
+
+    Servers differ in which of two keys counts, and some read a number in a string.
+    """
+    read = [value for value in map(_number, values) if value > 0]
+    return max(read, default=None)
+
+
+def _number(value: object) -> int:
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return 0
+    return int(min(value, 10**18))
+
 
 def count(value: object) -> int | None:
     """None for what is no count: an unknown is never 0."""

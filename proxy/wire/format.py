@@ -27,6 +27,8 @@ class Asked(Struct, frozen=True):
     tools: tuple[ToolDefinition, ...] = ()
     forced_tool: str | None = None
     max_tokens: int | None = None
+    answers: int = 1
+    """How many of these: some formats let a request ask for several."""
     counts: bool = False
     """Tokens are counted, and no reply is asked for: this is no turn of the conversation."""
 

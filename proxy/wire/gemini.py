@@ -10,6 +10,7 @@ import json
 import re
 from urllib.parse import quote, unquote
 
+from proxy.wire.counts import stated
 from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.gemini_reply import Answer
 from proxy.wire.gemini_stream import GeminiStream
@@ -45,13 +46,14 @@ class GeminiGenerate:
         declared = {tool.name for tool in tools}
         tools += tuple(ToolDefinition(name) for name in allowed_names(calling) if name not in declared)
         config = request.get("generationconfig")
-        limit = fields_of(config, "'generationConfig'").get("maxoutputtokens") if config is not None else None
+        said = fields_of({} if config is None else config, "'generationConfig'")
         return Asked(
             model=unquote(called[1]),
             streamed=called[2] == "streamGenerateContent",
             tools=tools,
             forced_tool=CACHED if request.get("cachedcontent") else forced_function(calling),
-            max_tokens=limit if isinstance(limit, int) else None,
+            max_tokens=stated(said.get("maxoutputtokens")),
+            answers=stated(said.get("candidatecount")) or 1,
             counts=called[2] == "countTokens",
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from proxy.wire.counts import stated
 from proxy.wire.gemini_interactions_types import definition_of
 from proxy.wire.gemini_tools import without_members
 from proxy.wire.layout import decoded
@@ -34,8 +35,7 @@ def choice_of(config: object) -> Choice:
     if config is None:
         return Choice()
     fields = fields_of(config, "'generation_config'")
-    limit = fields.get("maxoutputtokens")
-    max_tokens = limit if isinstance(limit, int) else None
+    max_tokens = stated(fields.get("maxoutputtokens"))
     if fields.get("toolchoice") is None:
         return Choice(max_tokens=max_tokens)
     path = (fields.key("toolchoice"),)

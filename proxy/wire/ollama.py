@@ -11,6 +11,7 @@ import json
 import msgspec
 
 from proxy.wire.case import check_case, check_cases
+from proxy.wire.counts import stated
 from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.layout import Layout, Section
 from proxy.wire.ollama_reply import OllamaReader
@@ -55,7 +56,7 @@ class OllamaChat:
             model=model,
             streamed=layout.value("stream") is not False,
             tools=_definitions(layout.section("tools")),
-            max_tokens=limit if isinstance(limit, int) and limit > 0 else None,
+            max_tokens=stated(limit),
         )
 
     def read_message(self, section: Section) -> Message:

@@ -13,6 +13,7 @@ import msgspec
 
 from policies.verdict import Refuse
 from proxy.wire.case import check_case
+from proxy.wire.counts import stated
 from proxy.wire.format import Asked, HeldTurn, Lookup, Rendered, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.layout import Layout, Section, decoded, read_layout
 from proxy.wire.openai_chat_edits import restored_parts, with_part
@@ -37,7 +38,8 @@ from trajectory.errors import FormatError
 
 _completion = msgspec.json.Decoder(Completion)
 _TOOL_KEYS = ("tools", "functions")
-_JUDGED = frozenset({"model", "messages", "stream", *_TOOL_KEYS, "tool_choice", "function_call"})
+_LENGTH = ("max_completion_tokens", "max_tokens", "n")
+_JUDGED = frozenset({"model", "messages", "stream", *_TOOL_KEYS, "tool_choice", "function_call", *_LENGTH})
 _NEEDS_TOOLS = {"tools": ("tool_choice", "parallel_tool_calls"), "functions": ("function_call",)}
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -61,13 +63,13 @@ class OpenAIChat:
         model = layout.value("model")
         if not isinstance(model, str):
             raise FormatError("'model' must be a string")
-        limit = layout.value("max_completion_tokens") or layout.value("max_tokens")
         return Asked(
             model=model,
             streamed=layout.value("stream") is True,
             tools=_definitions(layout.section("tools")) + _definitions(layout.section("functions")),
             forced_tool=_forced(layout.value("tool_choice"), layout.value("function_call")),
-            max_tokens=limit if isinstance(limit, int) else None,
+            max_tokens=stated(layout.value("max_completion_tokens"), layout.value("max_tokens")),
+            answers=stated(layout.value("n")) or 1,
         )
 
     def read_message(self, section: Section) -> Message:

@@ -10,6 +10,7 @@ import json
 import re
 
 from proxy.wire.case import check_case
+from proxy.wire.counts import stated
 from proxy.wire.format import Asked, HeldTurn, Rendered, ReplyJudge, ReplyRead, TurnCalls
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.openai_error import rendered_error
@@ -50,13 +51,12 @@ class OpenAIResponses:
         if layout.value("background") not in (None, False):
             raise FormatError("'background' is not supported: its result would come by another way, unjudged")
         offers = self._offers(layout)
-        limit = layout.value("max_output_tokens")
         return Asked(
             model=model if isinstance(model, str) else "",
             streamed=layout.value("stream") is True,
             tools=definitions(offers),
             forced_tool=_prompt(layout) or forced_name(layout.value("tool_choice"), offers),
-            max_tokens=limit if isinstance(limit, int) else None,
+            max_tokens=stated(layout.value("max_output_tokens")),
             counts=counts,
         )
 
