@@ -17,6 +17,7 @@ from proxy.environment import APPROVALS_TOKEN
 from trajectory.errors import OperatorError
 from trajectory.secret_file import load_or_create_secret
 
+TOKEN_HEADER = "x-ironcage-approvals-token"  # noqa: S105 - the name of the header
 _LEAST_CHARACTERS = 16
 
 
@@ -36,6 +37,12 @@ def approvals_token(loaded: Loaded, environment: Mapping[str, str] = os.environ)
             hint=f"{APPROVALS_TOKEN} or {token_file(loaded)} must hold at least {_LEAST_CHARACTERS}",
         )
     return given
+
+
+def known_token(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> str:
+    """As the command line finds it: empty where there is none, since only a proxy makes one."""
+    is_there = APPROVALS_TOKEN in environment or token_file(loaded).exists()
+    return approvals_token(loaded, environment) if is_there else ""
 
 
 def is_token(given: str, token: str) -> bool:

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tasks": ("ironcage.commands.tasks", "Turn recorded trajectories into tasks that can be re-run."),
     "bakeoff": ("ironcage.commands.bakeoff", "Re-run tasks on other models under the same limits, and compare."),
     "shadow": ("ironcage.commands.shadow", "Mirror a share of live traffic to candidates and compare step by step."),
+    "approvals": ("ironcage.commands.approvals", "List the calls that wait for a person, and allow or deny them."),
     "doctor": ("ironcage.commands.doctor", "Check this machine, the configuration and the store."),
 }
 """Name -> module whose `app` it is, and the line that stands in the list of commands."""

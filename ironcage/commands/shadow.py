@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from typing import Annotated, Any
 
 import typer
 
+from ironcage.admin_port import ask_proxy
 from ironcage.output import Json, print_json, print_table
-from ironcage.settings import Loaded, address, load
+from ironcage.settings import Loaded, load
 from ironcage.shadowing import ShadowStatus
 from scoring.report.tables import estimate_cell
-from trajectory.errors import OperatorError, UpstreamError
+from trajectory.errors import OperatorError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Mirror a share of live traffic to candidates and compare step by step.",
 )
-_TIMEOUT_S = 30.0
 _UNITS = {"operation": "operations", "trajectory": "trajectories"}
 
 
@@ -68,24 +66,7 @@ def stop(context: typer.Context, as_json: Json = False) -> None:
 
 
 def _ask(loaded: Loaded, method: str, body: dict[str, Any] | None = None) -> ShadowStatus:
-    host, port = address(loaded.settings.admin_listen, "admin_listen")
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if loaded.settings.access_token is not None:
-        headers["x-ironcage-token"] = loaded.settings.access_token
-    connection = http.client.HTTPConnection("127.0.0.1" if host == "0.0.0.0" else host, port, timeout=_TIMEOUT_S)  # noqa: S104
-    try:
-        connection.request(method, "/api/shadow", None if body is None else json.dumps(body), headers)
-        reply = connection.getresponse()
-        said = reply.read()
-    except OSError as e:
-        hint = "start it with: ironcage serve"
-        raise UpstreamError(f"no proxy answers at {host}:{port} (admin_listen): {e}", hint=hint) from None
-    finally:
-        connection.close()
-    if reply.status != 200:
-        told = json.loads(said)
-        raise OperatorError(str(told.get("error", reply.reason)).rstrip("."), hint=str(told.get("hint") or ""))
-    return ShadowStatus.model_validate_json(said)
+    return ShadowStatus.model_validate_json(ask_proxy(loaded, method, "/api/shadow", body))
 
 
 def _print(found: ShadowStatus, *, as_json: bool) -> None:

@@ -7,37 +7,20 @@ tell ports apart, so a page that an agent serves on another port of this machine
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta, Struct
 
-from ironcage.approvals_token import is_token
-from ironcage.console.approvals_page import POLICY, cards, said_of, script
+from ironcage.approvals_token import TOKEN_HEADER, is_token
+from ironcage.approving import Waiting, Wanted, said_of
+from ironcage.console.approvals_page import POLICY, cards, script
 from ironcage.console.rendering import data, html, problem, query_of
-from proxy.approval_desk import Desk, Question, Settled
+from proxy.approval_desk import Desk, Settled
 from proxy.approvals import Decision
 
 LONGEST_POLL_S = 25.0
-TOKEN_HEADER = "x-ironcage-approvals-token"  # noqa: S105 - the name of the header
 _NOT_THE_TOKEN = "That is not the approvals token."  # noqa: S105
 _WHERE_IT_IS = "It stands in approvals.token in the state folder, or in IRONCAGE_APPROVALS_TOKEN of the proxy."
-
-
-class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
-    """A decision as it is asked for."""
-
-    outcome: Literal["allowed", "denied"]
-    by: Annotated[str, Meta(max_length=100)] = ""
-    reason: Annotated[str, Meta(max_length=500)] = ""
-
-
-class Waiting(Struct, frozen=True):
-    """What GET /api/approvals answers. Asked with `?since=` its `version`, the next answer waits for a change."""
-
-    version: int
-    questions: list[Question]
 
 
 class Approvals:
@@ -49,7 +32,10 @@ class Approvals:
 
     def routes(self) -> list[web.RouteDef]:
         if self._desk is None:
-            return [web.get("/approvals", self._none)]
+            return [
+                web.get("/approvals", self._none),
+                *(route("/api/approvals{rest:.*}", self._none) for route in (web.get, web.post)),
+            ]
         return [
             web.get("/approvals", self._page),
             web.post("/approvals", self._form),
@@ -73,7 +59,7 @@ class Approvals:
                     await desk.changed(int(since))
             except TimeoutError:
                 pass  # nothing has changed: the same again
-        return data(Waiting(desk.version, desk.questions()))
+        return data(Waiting(desk.version, desk.keep_s, desk.questions()))
 
     async def _decide(self, request: web.Request) -> web.Response:
         """Only JSON, which a page elsewhere cannot make a browser send unasked."""
@@ -94,8 +80,9 @@ class Approvals:
 
     # --- for people
 
-    async def _none(self, _: web.Request) -> web.Response:
-        return web.Response(body=html("approvals_off.html.j2", bare=False), content_type="text/html", charset="utf-8")
+    async def _none(self, request: web.Request) -> web.Response:
+        hint = "Name the tools whose calls should under policies.approvals in the configuration, and start it again."
+        return problem(request, 404, "In this proxy no call waits for a person.", hint)
 
     async def _page(self, request: web.Request) -> web.Response:
         decided = self._there.settled(request.query.get("decided", ""))

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from ironcage.console.wording import count, seconds, when
+from ironcage.approving import state_of
+from ironcage.console.wording import count, when
 from ironcage.readable import Piece, pieces, readable_arguments, visible
-from proxy.approval_desk import Question, Settled
+from proxy.approval_desk import Question
 from proxy.approvals import ApprovalAsked
 
 MAX_READ = 200_000
@@ -60,31 +61,6 @@ def _facts(asked: ApprovalAsked) -> list[tuple[str, str]]:
     who = (("session", asked.session), ("trajectory", trajectory), ("task", asked.task), ("agent", asked.agent))
     facts = [*who, ("asked", f"{when(asked.asked_at_s)} UTC"), ("rule", asked.rule), ("id", asked.id)]
     return [(name, visible(value)) for name, value in facts if value]
-
-
-def state_of(question: Question, keep_s: float) -> str:
-    holds = f"decision holds for {seconds(keep_s)} if it asks again."
-    match question.state:
-        case "waiting":
-            return f"{count(question.callers, 'caller')} waiting with this same call." if question.callers > 1 else ""
-        case "left":
-            return f"The agent has gone. Your {holds}"
-        case "timed_out":
-            return f"Nobody decided in time, and the agent was told so. Your {holds}"
-        case "held":
-            decision = question.decision
-            assert decision is not None
-            left = f"holds for another {seconds(question.time_left_s)}, once, if it asks again."
-            return f"{decision.outcome.capitalize()} by {visible(decision.by)}. The agent has gone: this {left}"
-
-
-def said_of(settled: Settled) -> str:
-    """Such as: denied by bob at 2026-11-23 12:00:00 UTC (wire_money): not on a Friday."""
-    decision = settled.decision
-    reason = f": {visible(decision.reason)}" if decision.reason else ""
-    held = ", held for the agent that has gone" if settled.is_held else ""
-    at = when(settled.at_s)
-    return f"{decision.outcome} by {visible(decision.by)} at {at} UTC ({visible(settled.asked.tool)}){held}{reason}"
 
 
 @cache

@@ -302,4 +302,5 @@ async def test_metrics_count_what_waits_and_what_became_of_it(room: Room) -> Non
 
 async def test_where_no_call_waits_the_page_says_how_one_could(browser: Browser) -> None:
     assert "policies.approvals" in (await browser.get("/approvals")).text
-    assert (await browser.get("/api/approvals")).status == 404
+    said = await browser.send("POST", "/api/approvals/q-1", b"{}", JSON)
+    assert (said.status, "policies.approvals" in said.text) == (404, True)
