@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from scoring.estimates import Estimate
-from scoring.fidelity.footing import Footing
+from scoring.fidelity.footing import Footing, Trust
 from scoring.fidelity.model import FidelityCurve, FidelityPoint
 from scoring.report.bars import Bar, Layer, draw_stacks
 from scoring.report.canvas import ACCENT, INK, PAPER, SERIES, TONES, Canvas, canvas
 from scoring.report.fidelity import curves_best_first, footings_met
 from scoring.report.tables import best_first
 from scoring.scorecard import CandidateRow, Scorecard
-from scoring.wording import TRUSTED, footnote, interval_text, number, percent
+from scoring.wording import footnote, interval_text, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _WIDTH = 13.4
 _SMALLEST_NAMED = 0.05
 """Share of a bar below which there is no room for its number."""
+_TITLES: Mapping[Trust, str] = {
+    "recorded": "exact or canonical",
+    "pooled": "… or pooled",
+    "simulated": "… or simulated",
+    "faithful": "… or live",
+}
 _LOOKS: Mapping[Footing, tuple[str, str]] = {
     "exact": (TONES["passed"], ""),
     "canonical": (TONES["passed"], "//"),
@@ -82,16 +88,25 @@ def _curves_plot(
         for axis, trust in zip(axes, trusts, strict=True):
             for curve in (curve for curve in curves if curve.trust == trust):
                 _curve(drawing, axis, curve, measure, SERIES[names.index(curve.candidate) % len(SERIES)], scale)
-            axis.set_xlabel(f"at least so many % of a run's tool results\n{TRUSTED[trust]}")
+            axis.set_title(_TITLES[trust], loc="left", color=INK, size=10)
+            axis.set_xlabel("at least so many % of a run's results")
             axis.set_xlim(-3, 103)
-            axis.set_ylim(*((-3, 103) if scale == 100 else (None, None)))
             axis.tick_params(length=0)
+        _level(axes, (0, 100) if scale == 100 else None)
         axes[0].set_ylabel("success rate, %" if scale == 100 else "score")
         handles, labels = axes[0].get_legend_handles_labels()
         drawing.figure.legend(
             handles, labels, ncols=min(4, len(names)), loc="outside upper left", frameon=False, labelcolor=INK
         )
     return drawing.svg
+
+
+def _level(axes: Sequence[Axes], span: tuple[float, float] | None) -> None:
+    """The same heights in all panels: `span`, or what any of them reaches."""
+    reached = [bound for axis in axes for bound in axis.get_ylim()]
+    low, high = span or (min(reached), max(reached))
+    for axis in axes:
+        axis.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
 
 
 def _curve(

@@ -10,7 +10,7 @@ from scoring.report.tables import best_first
 from scoring.report.tones import NAMES, SIGNS, Tone, tone_of
 from scoring.scorecard import RunRow, Scorecard
 
-BLOCK = 30
+BLOCK = 25
 """Tasks in one block."""
 
 
