@@ -25,6 +25,12 @@ def token_file(loaded: Loaded) -> Path:
     return loaded.path(loaded.settings.state_dir) / "approvals.token"
 
 
+def token_place(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> str:
+    """Where an operator finds it; never the token itself, since an agent may read what a proxy prints."""
+    given = APPROVALS_TOKEN in environment
+    return f"token in {APPROVALS_TOKEN}" if given else f"token in {token_file(loaded)}"
+
+
 def approvals_token(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> str:
     """Raises OperatorError where it is short enough to be guessed, or its file cannot be used."""
     given = environment.get(APPROVALS_TOKEN)

@@ -15,6 +15,7 @@ from policies.memory_ledger import MemoryLedger
 from policies.redaction.detect import build_detector
 from policies.redaction.key import load_or_create_key
 from policies.redaction.pseudonyms import Pseudonyms
+from proxy.approval_desk import Desk
 from proxy.environment import UpstreamAddress, vendor_of
 from proxy.gateway import Gateway
 from proxy.hall import Hall
@@ -108,6 +109,8 @@ class Doors:
     forward_host: str = "127.0.0.1"
     forward_port: int | None = None
     door: InterceptDoor | None = None
+    desk: Desk | None = None
+    """Where calls wait for a person; None where none does."""
 
     @property
     def data_url(self) -> str:
@@ -171,7 +174,8 @@ def open_doors(loaded: Loaded, *, store: Store | None = None, default_upstream: 
         hop_secret=secrets.token_hex(16),
         keys=_keys(settings.upstreams),
     )
-    return Doors(loaded, store, hall, recorder, client, gateway)
+    desk = hall.approver = None if settings.policies.approvals is None else Desk()
+    return Doors(loaded, store, hall, recorder, client, gateway, desk=desk)
 
 
 def _reachable(host: str) -> str:

@@ -352,6 +352,7 @@ class Gateway:
             forward.body,
             patience=patience,
             ca_file=upstream.ca_file if upstream else None,
+            is_named=upstream is not None,
         )
 
     async def _detect(self, live: _Live, texts: tuple[tuple[str, str], ...]) -> Arrival:
@@ -374,9 +375,10 @@ class Gateway:
             if live.reply is not None and effect.keep_alive:
                 await live.reply.write(effect.keep_alive)
 
-        if self.hall.approver is None:
+        approver = self.hall.approver_of(effect.asked[0].session)
+        if approver is None:
             return Decided({}, self._at(live))
-        decisions = await self.asking.decisions(self.hall.approver, effect.asked, still_waiting)
+        decisions = await self.asking.decisions(approver, effect.asked, still_waiting)
         return Decided(decisions, self._at(live))
 
     def _left(self, live: _Live) -> None:

@@ -69,6 +69,8 @@ class Hall:
     """By session: told of each verdict that was not plain allow, before it is written down."""
     approver: Approver | None = None
     """Who decides on calls that a rule leaves to a person; without one they are refused."""
+    approvers: dict[str, Approver] = field(default_factory=dict)
+    """By session: who decides there in the place of `approver`."""
     heard: Callable[[Attempt], None] | None = None
     """Told of each attempt once it is written down, before its last bytes go out: what it does must not take time."""
     own_addresses: frozenset[tuple[str, int]] = frozenset()
@@ -89,6 +91,9 @@ class Hall:
             over = Refuse("route_refused", "session", "This session is over.", found.session)
             return structs.replace(found, refused=over)
         return found
+
+    def approver_of(self, session: str) -> Approver | None:
+        return self.approvers.get(session, self.approver)
 
     def tell(self, attempt: Attempt) -> None:
         watcher = self.watchers.get(attempt.session)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from ironcage.approvals_token import token_place
 from ironcage.assembly import Doors, open_doors
 from ironcage.console.server import Console
 from ironcage.logs import set_up_logging
@@ -57,7 +58,7 @@ async def _serve(loaded: Loaded, default: str | None) -> None:
         loop.add_signal_handler(number, stop.set)
     async with open_doors(loaded, default_upstream=default) as doors:
         admin, shadows = address(loaded.settings.admin_listen, "admin_listen"), ShadowDesk(doors)
-        async with Console(doors.store, *admin, loaded, shadows=shadows) as console:
+        async with Console(doors.store, *admin, loaded, shadows=shadows, desk=doors.desk) as console:
             if loaded.settings.shadow is not None:
                 await shadows.start(loaded.settings.shadow)
             _say(doors, console)
@@ -74,4 +75,6 @@ def _say(doors: Doors, console: Console) -> None:
     if doors.proxy_url is not None:
         typer.echo(f"proxy      {doors.proxy_url}", err=True)
     typer.echo(f"console    {console.url}", err=True)
+    if doors.desk is not None:
+        typer.echo(f"approvals  {console.url}/approvals ({token_place(doors.loaded)})", err=True)
     typer.echo("ready", err=True)
