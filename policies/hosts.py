@@ -10,13 +10,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _DEFAULT_PORTS = (80, 443)
 # IDNA 2003 and IDNA 2008 read these four differently (UTS 46, section 7): the name that we would compare
 # might not be the name that the connection goes to.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
+
+
+# Of metadata services that are not on the link: AWS over IPv6, Alibaba Cloud, Azure's platform.
+_METADATA = frozenset({"fd00:ec2::254", "100.100.100.200", "168.63.129.16"})
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Host:
 class HostPattern:
     """`example.com`, `*.example.com` (any name below it, not itself) or `*`, each with an optional `:port`.
 
-    A pattern without a port matches any port; a host without one is on port 80 or 443.
+    A pattern without a port matches any port; a host without one is on port 80 or 443. Neither `*` nor `*.` matches
+    a host that `is_near`: such a one is meant only where it is named.
     """
 
     text: str
@@ -57,7 +63,7 @@ class HostPattern:
         if self.ports and not any(port in self.ports for port in ports):
             return False
         if self.below:
-            return not self.name or host.name.endswith("." + self.name)
+            return not is_near(host.name) and (not self.name or host.name.endswith("." + self.name))
         return host.name == self.name
 
 
@@ -80,6 +86,28 @@ class HostAllowlist:
         except ValueError:
             return False
         return any(pattern.matches(parsed) for pattern in self.patterns)
+
+
+def is_near(host: str) -> bool:
+    """Whether a name or address can only mean this machine, its link, or what a cloud tells a machine of itself.
+
+    Behind them stand services that trust whoever can reach them: the console, databases, credentials of the machine.
+    """
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
+        return True
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+        or str(address) in _METADATA
+    )
 
 
 def check_pattern(text: str) -> str:
@@ -113,16 +141,27 @@ def _domain(name: str) -> str:
     name = name.lower().removesuffix(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueError("not a host name: labels of letters, digits, - and _, joined with dots")
-    return name
+    return _ipv4(name) if _NUMBER.fullmatch(name.rpartition(".")[2]) else name
+
+
+def _ipv4(text: str) -> str:
+    """`2130706433`, `127.1` and `0x7f.1` are addresses to those who connect (WHATWG URL, "ends in a number")."""
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        raise ValueError("an IPv4 address is written as four decimal numbers") from None
 
 
 def _ipv6(text: str) -> str:
     if "%" in text:
         raise ValueError("an IPv6 address with a zone cannot be matched")
     try:
-        return IPv6Address(text).compressed
+        address = IPv6Address(text)
     except ValueError:
         raise ValueError("not an IPv6 address") from None
+    if address.ipv4_mapped is not None:
+        raise ValueError("an IPv4 address is not written as an IPv6 one")
+    return address.compressed
 
 
 def _port(text: str) -> int:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from policies.hosts import is_near
 from proxy.arrivals import Headers
 from proxy.connection import Connection, UpstreamBroke
 from trajectory.errors import OperatorError
@@ -40,15 +41,17 @@ class _Origin:
     port: int
     ca_file: str | None
     host_header: str
+    is_named: bool
 
     @classmethod
-    def of(cls, base: str, ca_file: str | None) -> _Origin:
+    def of(cls, base: str, ca_file: str | None, is_named: bool) -> _Origin:
         parts = urlsplit(base)
         host = parts.hostname or ""
         usual = 443 if parts.scheme == "https" else 80
         port = parts.port or usual
         shown = f"[{host}]" if ":" in host else host
-        return cls(parts.scheme, host, port, ca_file, shown if port == usual else f"{shown}:{port}")
+        header = shown if port == usual else f"{shown}:{port}"
+        return cls(parts.scheme, host, port, ca_file, header, is_named)
 
 
 class UpstreamReply:
@@ -80,7 +83,7 @@ class UpstreamClient:
 
     def __init__(self) -> None:
         self._idle: dict[_Origin, list[tuple[float, Connection]]] = {}
-        self._origins: dict[tuple[str, str | None], _Origin] = {}
+        self._origins: dict[tuple[str, str | None, bool], _Origin] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._open: set[Connection] = set()
 
@@ -96,15 +99,24 @@ class UpstreamClient:
             await asyncio.wait(closing, timeout=2)
 
     async def ask(
-        self, method: str, url: str, headers: Headers, body: bytes, *, patience: Patience, ca_file: str | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes,
+        *,
+        patience: Patience,
+        ca_file: str | None = None,
+        is_named: bool = True,
     ) -> UpstreamReply:
         """Send a request and return once the reply's head is here. Raises UpstreamBroke.
 
         `url` is scheme://host:port and the raw target. A pooled connection that the upstream closed in the
-        meantime breaks the request like any other: only the client may decide to send it again.
+        meantime breaks the request like any other: only the client may decide to send it again. Where the place is
+        not one that the configuration names, a name must not lead to this machine or its link (policies.hosts.is_near).
         """
         base, target = _split(url)
-        origin = self._origin(base, ca_file)
+        origin = self._origin(base, ca_file, is_named)
         connection = self._take(origin) or await self._connect(origin, patience)
         head = _head(method, target, origin.host_header, headers, len(body))
         try:
@@ -150,15 +162,18 @@ class UpstreamClient:
             ) from None
         except (OSError, ssl.SSLError) as e:
             raise UpstreamBroke("unreachable", f"no connection: {e.strerror or e}") from None
+        if not origin.is_named and not is_near(origin.host) and is_near(transport.get_extra_info("peername")[0]):
+            connection.close()  # a host that is near by its own name was judged as what it is; this one was not
+            raise UpstreamBroke("unreachable", "its name leads to this machine or its link, where only named hosts may")
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
-    def _origin(self, base: str, ca_file: str | None) -> _Origin:
-        known = self._origins.get((base, ca_file))
+    def _origin(self, base: str, ca_file: str | None, is_named: bool) -> _Origin:
+        known = self._origins.get((base, ca_file, is_named))
         if known is None:
-            known = self._origins[base, ca_file] = _Origin.of(base, ca_file)
+            known = self._origins[base, ca_file, is_named] = _Origin.of(base, ca_file, is_named)
         return known
 
     def _context(self, ca_file: str | None) -> ssl.SSLContext:

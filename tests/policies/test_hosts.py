@@ -102,7 +102,7 @@ def test_name_that_two_standards_read_differently_is_refused(host: str) -> None:
 def test_star_allows_what_can_be_read() -> None:
     anywhere = HostAllowlist(["*"])
     assert anywhere.allows("a.test")
-    assert anywhere.allows("[::1]:80")
+    assert anywhere.allows("[2001:db8::1]:80")
     assert not anywhere.allows("a test")
     assert HostAllowlist(["*:443"]).allows("a.test:443")
     assert not HostAllowlist(["*:443"]).allows("a.test:8080")
@@ -161,3 +161,29 @@ def test_reading_what_was_read_changes_nothing(text: str) -> None:
     assert parse_host(host.name).name == host.name
     assert host.name.isascii()
     assert host.name == host.name.lower()
+
+
+NEAR = [
+    "127.0.0.1", "127.9.9.9:8801", "localhost", "LOCALHOST.", "x.localhost", "[::1]:80", "0.0.0.0", "[::]",
+    "169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16", "224.0.0.1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", NEAR)
+def test_what_is_near_is_allowed_only_where_it_is_named(host: str) -> None:
+    """The console, the databases and the cloud credentials of this machine: no pattern means them."""
+    assert not HostAllowlist(["*", "*:8801", "*.localhost", "*:80"]).allows(host)
+    assert HostAllowlist([host]).allows(host) and HostAllowlist((), [host]).allows(host.removesuffix(":80"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["2130706433", "127.1", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "1.2.3.4.5", "x.1", "0x", "1e3.08",
+     "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "::ffff:10.0.0.1", "\uff11\uff12\uff17.1", "169.254.43518"],
+)  # fmt: skip
+def test_an_address_is_written_in_one_way(host: str) -> None:
+    """Resolvers take each of these for an address, and most of them for one of this machine."""
+    assert not HostAllowlist(["*"]).allows(host)
+    if host != "127.0.0.1.":
+        with pytest.raises(ValueError, match="address"):
+            parse_host(host)
