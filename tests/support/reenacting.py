@@ -7,9 +7,9 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Self
 
 from tests.support.cassettes import Headers, Recorded
+from tests.support.listening import Listening
 from tests.support.scripted import Asked, piece, read_asked
 
 MARK = "x-recorded"
@@ -25,47 +25,22 @@ def of_message(headers: Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers if name.lower() not in _OWN}
 
 
-class Reenactor:
-    """Listens on loopback while entered. `seen` is what arrived, by the place of the recorded exchange."""
+class Reenactor(Listening):
+    """`seen` is what arrived, by the place of the recorded exchange."""
 
     def __init__(self, exchanges: Sequence[Recorded]) -> None:
+        super().__init__()
         self._exchanges = exchanges
         self.seen: dict[int, Asked] = {}
-        self.origin = ""
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            while True:
-                asked = await read_asked(reader)
-                place = int(asked.header(MARK) or "")
-                self.seen[place] = asked
-                for part in _as_sent(self._exchanges[place], place):
-                    writer.write(part)
-                    await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            asked = await read_asked(reader)
+            place = int(asked.header(MARK) or "")
+            self.seen[place] = asked
+            for part in _as_sent(self._exchanges[place], place):
+                writer.write(part)
+                await writer.drain()
 
 
 def _as_sent(one: Recorded, place: int) -> Iterator[bytes]:

@@ -6,7 +6,8 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Self
+
+from tests.support.listening import Listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,50 +24,22 @@ class Asked:
 Script = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
 
 
-class Scripted:
-    """`async with` it to listen. `seen` is what arrived; `gone` is set when a client has hung up on a script."""
+class Scripted(Listening):
+    """`seen` is what arrived; `gone` is set when a client has hung up on a script."""
 
     def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls=tls)
         self.script = script
         self.seen: list[Asked] = []
         self.gone = asyncio.Event()
-        self.origin = ""
-        self._tls = tls
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        port = self._server.sockets[0].getsockname()[1]
-        # over TLS by name: clients leave 127.0.0.1 out of proxying more often than localhost
-        self.origin = f"https://localhost:{port}" if self._tls else f"http://127.0.0.1:{port}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            asked = await read_asked(reader)
-            self.seen.append(asked)
-            watch = asyncio.ensure_future(reader.read(1))
-            watch.add_done_callback(lambda _: self.gone.set())
-            await self.script(asked, writer)
-            watch.cancel()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await read_asked(reader)
+        self.seen.append(asked)
+        watch = asyncio.ensure_future(reader.read(1))
+        watch.add_done_callback(lambda _: self.gone.set())
+        await self.script(asked, writer)
+        watch.cancel()
 
 
 async def read_asked(reader: asyncio.StreamReader) -> Asked:

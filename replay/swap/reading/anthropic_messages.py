@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from replay.swap.effort import effort_of
 from replay.swap.losses import CACHE, FILE_ID, PROVIDER_RUN, REASONING, Losses, Taking, text_parts
 from replay.swap.neutral import (
     Call,
@@ -28,8 +29,6 @@ from trajectory.conversation import Text
 # Their schema is known to the provider's own models only.
 _FIXED_SCHEMA = re.compile(r"(?:bash|text_editor|memory|computer)_\d{8}")
 _MODES = {"auto": "auto", "any": "required", "none": "none", "tool": "required"}
-# Up to how many tokens of thought count as which effort: thirds of the scale on which the vendors' guides put it.
-_BUDGETS = ((4096, "low"), (16384, "medium"))
 SPELLING = {
     "stop": "stop_sequences",
     "effort": "output_config.effort",
@@ -212,9 +211,7 @@ def _thinking(asked: Taking | None, losses: Losses) -> str | None:
     if kind != "enabled" or budget is None:
         losses.add("reasoning", f"thinking of type {kind}", "how the other model thinks is its own default")
         return None
-    effort = next((name for limit, name in _BUDGETS if budget <= limit), "high")
-    losses.add("reasoning", "thinking.budget_tokens", f"{budget} tokens of thought were asked for as effort {effort}")
-    return effort
+    return effort_of(budget, "thinking.budget_tokens", losses)
 
 
 def _format(asked: Taking | None, losses: Losses) -> JsonFormat | None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from proxy.wire.gemini_types import list_of
+from replay.swap.effort import effort_of
 from replay.swap.losses import FILE_ID, PROVIDER_RUN, REASONING, Losses, Taking
 from replay.swap.media import kind_of
 from replay.swap.neutral import (
@@ -41,7 +42,6 @@ SPELLING = {
     "format": f"{_CONFIG}.responseMimeType",
 }
 _MODES = {"AUTO": "auto", "VALIDATED": "auto", "ANY": "required", "NONE": "none"}
-_BUDGETS = ((4096, "low"), (16384, "medium"))
 
 
 def read(body: Json, losses: Losses) -> Request:
@@ -237,10 +237,7 @@ def _effort(asked: Taking | None, losses: Losses) -> str | None:
         return level.lower()
     if budget is None or budget < 0:
         return None
-    effort = "none" if budget == 0 else next((name for limit, name in _BUDGETS if budget <= limit), "high")
-    where = f"{_CONFIG}.thinkingConfig.thinkingBudget"
-    losses.add("reasoning", where, f"{budget} tokens of thought were asked for as effort {effort}")
-    return effort
+    return effort_of(budget, f"{_CONFIG}.thinkingConfig.thinkingBudget", losses)
 
 
 def _format(config: Taking, losses: Losses) -> JsonFormat | None:
