@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+from tests.support.approving import ALLOWED, DENIED
 from tests.support.parity.format import Call, ModelFormat
 from tests.support.parity.formats import MODEL_FORMATS
-from tests.support.parity.visiting import LIMIT_BYTES, Got, Visit
+from tests.support.parity.visiting import LIMIT_BYTES, LIMIT_TOKENS, Got, Visit
 
 EMAIL = "ada.quill@example.org"
 SECRET = "sk-proj-" + "a8Jq2LzT0vXb5NcR7kYw9DfG4hM1pS6u" * 2
@@ -71,6 +73,25 @@ async def refused_by_arguments(visit: Visit) -> None:
     assert talk.read(await talk.ask("hi", "again")) == ("", (("careful", {"path": "/workspace/notes"}),))
 
 
+async def approval_asked(visit: Visit) -> None:
+    """Two calls wait at a time: one is allowed, the other denied, and nothing of either is out before."""
+    talk, people = Talk(visit), visit.house.people
+    wanted, unwanted = Call("asked", '{"x": "WANTED"}'), Call("functions.asked", '{"x": "UNWANTED"}')
+    talk.upstream_says("Let me see.", calls=(GOOD, wanted, unwanted))
+    asking = asyncio.create_task(talk.ask("hi", tools=("good", "asked")))
+    questions = [await people.question(), await people.question()]
+    assert not asking.done() and visit.attempts == []
+    shown = {question.tool: json.loads(question.arguments)["x"] for question in questions}
+    assert shown == {wanted.name: "WANTED", unwanted.name: "UNWANTED"}
+    for question in questions:
+        people.settle(question, ALLOWED if question.tool == "asked" else DENIED)
+    text, calls = talk.read(await asking)
+    assert calls == (("good", {"x": "fine"}), ("asked", {"x": "WANTED"})) and "UNWANTED" not in text
+    assert text.startswith("Let me see.") and "bob has denied it: not on a Friday" in text
+    notes = [(note.code, note.by) for note in visit.attempts[-1].verdicts if note.action == "ask"]
+    assert sorted(notes) == [("allowed", "ada"), ("denied", "bob")] and visit.codes == ["approval_denied"]
+
+
 async def masked(visit: Visit) -> None:
     talk = Talk(visit)
     talk.upstream_says("Done.")
@@ -125,3 +146,21 @@ async def retry_budget(visit: Visit) -> None:
     assert [got.status for got in answers[:2]] == [429, 429] and len(visit.seen) == 2
     talk.is_refused(answers[2], "retry_budget_exhausted")
     assert len({attempt.operation for attempt in visit.attempts}) == 1
+
+
+async def spend_budget(visit: Visit) -> None:
+    """Also where the provider's count is missing, or cannot be true."""
+    talk = Talk(visit)
+    talk.upstream_says("x" * 300_000)
+    talk.read(await talk.ask("hi"))
+    got = await talk.ask("hi", "go on")
+    talk.is_refused(got, "spend_budget_exhausted")
+    assert b"It fits with an answer of at most" in got.body and len(visit.seen) == 1
+
+
+async def context_budget(visit: Visit) -> None:
+    talk = Talk(visit)
+    talk.upstream_says("Done.")
+    talk.is_refused(await talk.ask("x" * 6 * LIMIT_TOKENS), "context_budget_exhausted")
+    assert visit.seen == []
+    assert talk.read(await talk.ask("hi"))[0] == "Done."

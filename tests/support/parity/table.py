@@ -1,20 +1,14 @@
 """The parity matrix: what each rule is worth in each wire format, whole and streamed, at both doors.
 
-The one place that says what is enforced, impossible or pending. Tests run a scenario for each enforced cell
+The one place that says what is enforced and what is impossible. Tests run a scenario for each enforced cell
 (tests/proxy/test_parity.py), and docs/reference/parity.md is written from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-
-from policies.constraints import LimitSection
-from policies.settings import PolicySettings
-
-ROOT = Path(__file__).resolve().parents[3]
 
 FORMATS = {
     "chat": "OpenAI chat completions, and the servers that speak it",
@@ -37,8 +31,8 @@ RULES = {
     "secret refused": "A request that holds a kind of `policies.redaction.refuse` does not leave.",
     "egress cut": "No more than `network_egress_limit_mb` moves; a reply in progress ends with an error.",
     "retry budget": "What has failed is sent again no more often than `max_retries`.",
-    "spend budget": "A trajectory costs no more than its budget.",
-    "context budget": "A conversation grows no longer than its budget.",
+    "spend budget": "Model calls go on only while the most that they can cost fits into `spend_limit_usd`.",
+    "context budget": "A prompt is no larger than `context_limit_tokens`.",
 }
 
 
@@ -52,26 +46,7 @@ class Impossible:
     reason: str
 
 
-@dataclass(frozen=True)
-class Pending:
-    """`is_here` turns true with the rule: then a scenario must take the place of this."""
-
-    reason: str
-    is_here: Callable[[], bool]
-
-
-Outcome = Enforced | Impossible | Pending
-
-
-def _has(word: str) -> Callable[[], bool]:
-    """A file of the policies, a setting or a limit goes by this word."""
-
-    def is_here() -> bool:
-        named = [path.stem for path in (ROOT / "policies").rglob("*.py")]
-        return any(word in name for name in (*named, *PolicySettings.model_fields, *LimitSection.model_fields))
-
-    return is_here
-
+Outcome = Enforced | Impossible
 
 YES = Enforced()
 REAL_VALUES = Impossible(
@@ -79,21 +54,19 @@ REAL_VALUES = Impossible(
     "and what a model is told of it is masked there."
 )
 NO_PSEUDONYMS = Impossible("A tool never got a pseudonym, so its reply has none to restore.")
-PENDING = {
-    "approval asked": Pending("Approvals by a person are not built yet.", _has("approval")),
-    "spend budget": Pending("Budgets of money are not built yet.", _has("spend")),
-    "context budget": Pending("Budgets of context are not built yet.", _has("context")),
-}
+NO_TOKENS = Impossible("A tool has no tokens, and no price that anybody here knows.")
 _ALL = dict.fromkeys(FORMATS, YES)
 TABLE: dict[str, dict[str, Outcome]] = {
     "tool refused by name": {**_ALL},
     "tool refused by arguments": {**_ALL},
+    "approval asked": {**_ALL},
     "PII masked in request": {**_ALL, "MCP": REAL_VALUES, "opaque": REAL_VALUES},
     "PII restored in reply": {**_ALL, "MCP": NO_PSEUDONYMS, "opaque": NO_PSEUDONYMS},
     "secret refused": {**_ALL},
     "egress cut": {**_ALL},
     "retry budget": {**_ALL},
-    **{rule: dict.fromkeys(FORMATS, pending) for rule, pending in PENDING.items()},
+    "spend budget": {**_ALL, "MCP": NO_TOKENS, "opaque": NO_TOKENS},
+    "context budget": {**_ALL, "MCP": NO_TOKENS, "opaque": NO_TOKENS},
 }
 
 

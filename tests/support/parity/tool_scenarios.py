@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+from tests.support.approving import ALLOWED, DENIED, TIMED_OUT
 from tests.support.parity.model_scenarios import SECRET
 from tests.support.parity.visiting import LIMIT_BYTES, Got, Visit
 
@@ -140,6 +142,24 @@ async def _refused_by_query(visit: Visit, tool: Opaque) -> None:
         tool.is_refused(await visit.post(path, body, "tool"), "tool_arguments_refused")
     assert len(visit.seen) == 1
     tool.is_answered(await visit.post("/careful?path=/workspace/notes", b"", "tool", "GET"))
+
+
+async def approval_asked(visit: Visit) -> None:
+    tool, people = tool_of(visit), visit.house.people
+    for decision, code in ((DENIED, "approval_denied"), (TIMED_OUT, "approval_timed_out")):
+        calling = asyncio.create_task(tool.call("asked", {"x": "PRIVATE"}))
+        question = await people.question()
+        assert (question.arguments, question.session, visit.seen) == ('{"x":"PRIVATE"}', visit.session, [])
+        people.settle(question, decision)
+        got = await calling
+        tool.is_refused(got, code)
+        assert b"PRIVATE" not in got.body and visit.codes == [code] and visit.attempts[-1].end == "refused"
+    assert visit.seen == []
+    tool.server_says()
+    calling = asyncio.create_task(tool.call("asked", {"x": "PRIVATE"}))
+    people.settle(await people.question(), ALLOWED)
+    tool.is_answered(await calling)
+    assert b"PRIVATE" in visit.seen[0].body and visit.attempts[-1].verdicts[0].code == "allowed"
 
 
 async def secret_refused(visit: Visit) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from ironcage.reach import ca_folder
+from tests.support.approving import People
 from tests.support.gateway import Served, serve
 from tests.support.medagent_servers import make_certificate
 from tests.support.parity.table import Cell
@@ -21,14 +22,19 @@ from trajectory.record import Attempt
 
 EVENTS = "text/event-stream"
 LIMIT_BYTES = 512 * 1024
+LIMIT_TOKENS = 150_000
 SETTINGS: dict[str, Any] = {
     "constraints": {
-        "allowed_tools": ["good", "careful"],
+        "allowed_tools": ["good", "careful", "asked", "functions.asked"],
         "max_retries": 1,
         "network_egress_limit_mb": LIMIT_BYTES / 1024**2,
+        "context_limit_tokens": LIMIT_TOKENS,
+        "spend_limit_usd": 0.40,
     },
     "policies": {
         "tools": {"arguments": {"careful": {"path": {"under": ["/workspace"]}}}},
+        "approvals": {"tools": {"asked": {}}},
+        "spend": {"prices": {"*": {"input": 0.1, "output": 10}}, "assumed_output_tokens": 32_000},
         "redaction": {"types": ["EMAIL", "SECRET"], "refuse": ["SECRET"]},
     },
 }
@@ -53,6 +59,7 @@ class Got:
 class House:
     def __init__(self, served: Served, upstream: Scripted, session: aiohttp.ClientSession) -> None:
         self.served = served
+        self.people = served.doors.hall.approver = People()
         self.upstream = upstream
         self.session = session
         self.trusted = ssl.create_default_context(cafile=str(ca_folder(served.doors.loaded) / "ca.pem"))
