@@ -1,7 +1,8 @@
 """Candidates beside each other: paired tests on common tasks, rankings under three denominators, what flips them.
 
 With one run per task and candidate the test is McNemar's, exact. With several trials the mean over trials comes
-first, then the paired t test over tasks (Miller 2024): trials of one task are not independent pairs.
+first, then the paired t test over tasks (Miller 2024): trials of one task are not independent pairs. Where all tasks
+differ by the same, t has no spread to go by, and the signs decide, exactly.
 """
 
 from __future__ import annotations
@@ -97,6 +98,11 @@ def _pair(a: _Passes, b: _Passes, basis: PairBasis) -> PairResult:
         p_value, test = None, "none: no common task"
     elif single:
         p_value, test = mcnemar_exact(len(only_a), len(only_b)), "exact McNemar, two-sided"
+    elif paired.p_value is None:
+        p_value, test = (
+            mcnemar_exact(len(only_a), len(only_b)),
+            "exact sign test over tasks, whose differences are equal",
+        )
     else:
         p_value, test = paired.p_value, "paired t test over tasks, mean over trials first"
     return PairResult(

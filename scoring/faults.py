@@ -84,7 +84,7 @@ def stopped_early(fault: Fault | None, divergence: Divergence | None) -> Fault |
     if divergence.differs != "ended" or divergence.step is not None:
         return fault
     done = divergence.at_call - 1
-    what = f"ended after the first {done} calls of the reference path, which goes on with {divergence.there}"
+    what = f"ended after call {done} of the reference path, which goes on with {divergence.there}"
     return _fault(fault.fault_class, "stopped_early", Pointer(what=what), *fault.evidence)
 
 

@@ -92,6 +92,8 @@ def _failures(card: Scorecard, leader: str, other: str, alpha: float) -> Flip | 
     level = math.floor((ahead.success.value - behind.success.value) * scored + 1e-9) + 1
     pair = next(pair for pair in card.pairs if {pair.a, pair.b} == {leader, other})
     unshown = _until_unshown(pair, leader, alpha)
+    if level > ahead.passed:  # one that never passed cannot be fallen behind
+        return None
     text = f"{other} would lead if {level} of the {ahead.passed} passed runs of {leader} had failed"
     numbers = {"level": float(level)}
     if unshown is not None:

@@ -122,14 +122,14 @@ def _scatter(
 
 
 def _label(axis: Axes, points: Sequence[tuple[CandidateRow, Estimate]]) -> None:
-    """Names beside their points; of points at nearly the same height and place the lower names step down."""
+    """Names beside their points; of points at nearly the same height and place names step away from the nearer edge."""
     placed: list[tuple[float, float]] = []
     reach = max((x.value or 0.0 for _, x in points), default=1.0) or 1.0
     for row, x in sorted(points, key=lambda point: -(point[0].success.value or 0.0)):
         at, height = (x.value or 0.0) / reach, 100 * (row.success.value or 0.0)
-        text_at = height + 1.5
+        text_at, step = height + 1.5, 4.5 if height < 50 else -4.5
         while any(abs(text_at - other) < 4.5 and abs(at - place) < 0.3 for place, other in placed):
-            text_at -= 4.5
+            text_at += step
         placed.append((at, text_at))
         axis.annotate(
             row.candidate.name, (x.value or 0.0, text_at), (9, 0), textcoords="offset points", color=INK, size=9

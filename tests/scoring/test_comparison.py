@@ -48,6 +48,22 @@ def test_several_trials_are_averaged_within_the_task_before_pairing() -> None:
     assert result.p_value == pytest.approx(0.0917, abs=1e-4)
 
 
+@pytest.mark.parametrize(("tasks", "is_shown"), [(5, False), (6, True)])
+def test_where_all_tasks_differ_alike_the_signs_decide(tasks: int, is_shown: bool) -> None:
+    """One that always passes beside one that never does leaves t no spread: it must not end as unknown."""
+    names = [f"t{i}" for i in range(tasks)]
+    card = scored({"a": {name: [True] * 3 for name in names}, "b": {name: [False] * 3 for name in names}})
+    result = card.pairs[0].as_scored
+    assert result.test == "exact sign test over tasks, whose differences are equal"
+    assert result.p_value == pytest.approx(2 / 2**tasks)
+    assert is_different(card.pairs[0]) is is_shown
+
+
+def test_several_trials_that_are_all_alike_do_not_differ() -> None:
+    card = scored({name: {"t1": [True, False], "t2": [True, True]} for name in "ab"})
+    assert card.pairs[0].as_scored.p_value == 1.0
+
+
 def test_infrastructure_is_out_of_one_basis_and_a_failure_in_the_other() -> None:
     broken = {"status": "harness_error", "error": "supervisor lost"}
     card = scored({"a": {"t1": [True], "t2": [True]}, "b": {"t1": [True], "t2": [True]}}, b__t2=broken)

@@ -235,7 +235,7 @@ def test_run_that_leaves_off_on_the_reference_s_way_stopped_early() -> None:
     fault = stopped_early(WRONG, parted(["total"], ["total", "total"]))
     assert fault is not None
     assert fault.name == "model.stopped_early"
-    assert "after the first 1 calls" in fault.evidence[0].what
+    assert "after call 1 of the reference path" in fault.evidence[0].what
     assert fault.evidence[1:] == WRONG.evidence
 
 

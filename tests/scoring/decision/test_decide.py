@@ -237,3 +237,9 @@ def test_how_many_failures_would_take_the_proof_and_the_lead_away() -> None:
     assert flip.text == (
         "b would lead if 11 of the 38 passed runs of a had failed; with 7 the lead would no longer be shown."
     )
+
+
+def test_one_that_never_passed_is_not_said_to_lead_after_more_failures_than_there_are_passes() -> None:
+    card = score(*table({"a": passing(3), "b": passing(0)}), {})
+    flips = decided(card, "rapid-prototyping").recommendation.would_change
+    assert [flip for flip in flips if flip.kind == "failures"] == []
