@@ -19,7 +19,7 @@ from ironcage.cli import app
 from ironcage.settings import Settings
 from policies.constraints import Constraints
 from policies.verdict import CODES
-from tests.support.parity.table import DOORS, FORMATS, READINGS, RULES, Cell, Enforced, Pending, cells
+from tests.support.parity.table import DOORS, FORMATS, READINGS, RULES, Cell, Enforced, cells
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN = "<!-- Written by `make docs` from the code; change it there. -->\n"
@@ -221,16 +221,15 @@ def parity_page() -> str:
     ]
     outcomes = [cell.outcome for cell in cells()]
     proven = sum(isinstance(outcome, Enforced) for outcome in outcomes)
-    pending = sum(isinstance(outcome, Pending) for outcome in outcomes)
     return "\n".join(
         [
             "# Parity: every rule on every wire format\n",
             WRITTEN,
-            f"Of {len(outcomes)} cells {proven} are enforced, {len(outcomes) - proven - pending} impossible and "
-            f"{pending} pending. Each enforced cell is a test (`tests/proxy/test_parity.py`): a client and an upstream "
-            "with real sockets, a rule that fires, and a look at what the upstream really got, what the client really "
-            "got and what was recorded. An empty cell fails the build, and so does a pending one whose rule exists.\n",
-            "**yes**: enforced at both doors. **no** and **not yet**: see the number below the table.\n",
+            f"Of {len(outcomes)} cells {proven} are enforced and {len(outcomes) - proven} impossible. Each enforced "
+            "cell is a test (`tests/proxy/test_parity.py`): a client and an upstream with real sockets, a rule that "
+            "fires, and a look at what the upstream really got, what the client really got and what was recorded. An "
+            "empty cell fails the build.\n",
+            "**yes**: enforced at both doors. **no**: see the number below the table.\n",
             table(("rule", "reply", *FORMATS), rows),
             "\n".join(f"{number}. {reason}" for reason, number in reasons.items()) + "\n",
             table(("rule", "what it says"), list(RULES.items())),
@@ -248,7 +247,7 @@ def parity_mark(rule: str, form: str, reading: str, reasons: dict[str, int]) -> 
     if isinstance(outcome, Enforced):
         return "yes"
     number = reasons.setdefault(outcome.reason, len(reasons) + 1)
-    return f"{'not yet' if isinstance(outcome, Pending) else 'no'} ({number})"
+    return f"no ({number})"
 
 
 def refusals_page() -> str:

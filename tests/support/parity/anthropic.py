@@ -9,7 +9,11 @@ from tests.support.parity.format import Call, Json, ModelFormat, Understood, err
 
 
 def _messages_ask(texts: list[str], tools: list[str], streamed: bool) -> Json:
-    asked: Json = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": text} for text in texts]}
+    asked: Json = {
+        "model": "m",
+        "max_tokens": 32_000,
+        "messages": [{"role": "user", "content": text} for text in texts],
+    }
     if tools:
         asked["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in tools]
     return {**asked, "stream": True} if streamed else asked

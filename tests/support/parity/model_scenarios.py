@@ -151,7 +151,7 @@ async def retry_budget(visit: Visit) -> None:
 async def spend_budget(visit: Visit) -> None:
     """Also where the provider's count is missing, or cannot be true."""
     talk = Talk(visit)
-    talk.upstream_says("x" * 300_000)
+    talk.upstream_says("x" * 100_000)
     talk.read(await talk.ask("hi"))
     got = await talk.ask("hi", "go on")
     talk.is_refused(got, "spend_budget_exhausted")

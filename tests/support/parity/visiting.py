@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
         "max_retries": 1,
         "network_egress_limit_mb": LIMIT_BYTES / 1024**2,
         "context_limit_tokens": LIMIT_TOKENS,
-        "spend_limit_usd": 0.40,
+        "spend_limit_usd": 0.345,
     },
     "policies": {
         "tools": {"arguments": {"careful": {"path": {"under": ["/workspace"]}}}},
