@@ -14,6 +14,7 @@ import openai
 import pytest
 from yarl import URL
 
+from tests.support.command_line import CommandLine
 from tests.support.house import free_ports, ironcage
 from tests.support.medagent_world import client_of
 from tests.support.unruly import Unruly
@@ -46,16 +47,23 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, str]]] = {
 }
 
 
+@pytest.fixture
+def serve_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """`ironcage serve` in this process: what it does before it serves."""
+    monkeypatch.chdir(tmp_path)
+    return CommandLine(tmp_path, capsys)
+
+
 @pytest.mark.parametrize("name", BAD_FILES)
-async def test_a_bad_configuration_is_told_with_line_key_and_hint(tmp_path: Path, name: str) -> None:
+def test_a_bad_configuration_is_told_with_line_key_and_hint(serve_here: CommandLine, name: str) -> None:
     text, (said, hint) = BAD_FILES[name]
-    (tmp_path / "ironcage.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    finished = await ironcage("serve", cwd=tmp_path)
-    assert (finished.code, finished.out) == (2, "")
-    assert said in finished.err
-    assert hint in finished.err
-    assert finished.err.startswith("ironcage: ")
-    assert "Traceback" not in finished.err
+    serve_here.file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    printed = serve_here("serve")
+    assert (printed.code, printed.out) == (2, "")
+    assert said in printed.err
+    assert hint in printed.err
+    assert printed.err.startswith("ironcage: ")
+    assert "Traceback" not in printed.err
 
 
 async def test_a_configuration_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -114,7 +122,7 @@ CASES = (
 
 async def test_an_upstream_that_misbehaves_is_a_native_error_and_a_recorded_attempt(start_house: StartHouse) -> None:
     async with Unruly() as unruly:
-        house = await start_house(upstreams=upstreams(unruly))
+        house = await start_house(upstreams=upstreams(unruly), forward_listen=None)
         for case in CASES:
             for stream in case.streams:
                 name = f"{case.upstream}-{case.model}-{'stream' if stream else 'whole'}"
@@ -134,7 +142,7 @@ async def test_an_upstream_that_misbehaves_is_a_native_error_and_a_recorded_atte
 async def test_a_stream_that_ends_without_saying_so_is_recorded_as_cut(start_house: StartHouse) -> None:
     """The client sees what it would have seen without a proxy; the record says that the reply was not whole."""
     async with Unruly() as unruly:
-        house = await start_house(upstreams=upstreams(unruly))
+        house = await start_house(upstreams=upstreams(unruly), forward_listen=None)
         assert await asyncio.to_thread(ask, house, "unruly", "ends-early", "early", True) == "fi"
         (attempt,) = attempts(await house.kept("early"))
         assert (attempt["end"], attempt["status"]) == ("cut", 200)
@@ -142,7 +150,7 @@ async def test_a_stream_that_ends_without_saying_so_is_recorded_as_cut(start_hou
 
 async def test_a_tool_that_misbehaves_is_an_error_and_a_recorded_attempt(start_house: StartHouse) -> None:
     async with Unruly() as unruly, aiohttp.ClientSession() as http:
-        house = await start_house(upstreams=upstreams(unruly))
+        house = await start_house(upstreams=upstreams(unruly), forward_listen=None)
         for upstream, path, status, code in (
             ("closed-tool", "good", 502, "upstream_unreachable"),
             ("tool", "stalls", 504, "upstream_timeout"),
@@ -173,7 +181,7 @@ REQUESTS: dict[str, tuple[bytes, str]] = {
 
 async def test_a_request_that_cannot_be_judged_never_reaches_the_upstream(start_house: StartHouse) -> None:
     async with Unruly() as unruly, aiohttp.ClientSession() as http:
-        house = await start_house(upstreams=upstreams(unruly), max_body_bytes=4096)
+        house = await start_house(upstreams=upstreams(unruly), forward_listen=None, max_body_bytes=4096)
         for name, (body, said) in REQUESTS.items():
             session = name.replace(" ", "-")
             url = f"{house.base('unruly', session)}/v1/chat/completions"
@@ -195,7 +203,7 @@ async def test_a_request_that_cannot_be_judged_never_reaches_the_upstream(start_
 
 async def test_places_that_are_not_served_are_refused_and_recorded(start_house: StartHouse) -> None:
     async with Unruly() as unruly, aiohttp.ClientSession() as http:
-        house = await start_house(upstreams=upstreams(unruly))
+        house = await start_house(upstreams=upstreams(unruly), forward_listen=None)
         for session, path, said in (
             ("unknown", "nowhere/v1/chat/completions", "/unruly"),
             ("files", "unruly/v1/files", "allow_paths"),

@@ -80,7 +80,7 @@ async def test_a_tool_that_is_not_allowed_never_reaches_the_server(
         assert refused
         assert episode.status == "completed"
         assert episode.observations.count("Error in sending the POST request: 400") == len(refused)
-        shown = await house.shown(task)
+        shown = await house.kept(task)
         kept = [(a["end"], [v["code"] for v in a["verdicts"]]) for a in attempts(shown, "tool")]
         assert kept == [("refused", ["tool_not_allowed"]) if turn in refused else ("complete", []) for turn in recorded]
         (verdict,) = next(a["verdicts"] for a in attempts(shown, "tool") if a["verdicts"])
@@ -98,7 +98,7 @@ async def test_a_tool_that_is_not_allowed_never_reaches_the_server(
         assert "fhir_search" in body["error"]["message"]
         assert (headers["x-ironcage-refusal"], headers["x-should-retry"]) == ("tool_not_allowed", "false")
     assert not [path for _, path, _ in sweep.plain.requests if path.endswith("/ServiceRequest")]
-    (by_door,) = attempts(await house.shown("door"), "tool")
+    (by_door,) = attempts(await house.kept("door"), "tool")
     assert (by_door["door"], by_door["end"]) == ("proxy", "refused")
 
 
@@ -108,7 +108,9 @@ async def test_the_official_client_stops_when_the_retry_budget_is_spent(
 ) -> None:
     """429 three times and one retry allowed: the client's second retry is refused, and it asks no more."""
     async with ScriptedModels(faults={(task, 0): [429, 429, 429]}) as models:
-        house = await start_house(upstreams=sweep.upstreams(models), constraints={"constraints": {"max_retries": 1}})
+        house = await start_house(
+            upstreams=sweep.upstreams(models), constraints={"constraints": {"max_retries": 1}}, forward_listen=None
+        )
         with pytest.raises(openai.BadRequestError) as refused:
             await run_behind(house, "retries", MODEL, task)
         assert refused.value.code == "retry_budget_exhausted"
@@ -116,7 +118,7 @@ async def test_the_official_client_stops_when_the_retry_budget_is_spent(
         assert refused.value.response.headers["x-ironcage-refusal"] == "retry_budget_exhausted"
         assert [one.status for one in models.exchanges] == [429, 429]
 
-        (step,) = (await house.shown("retries"))["steps"]
+        (step,) = (await house.kept("retries"))["steps"]
         kept = [(a["number"], a["end"], a["status"]) for a in step["attempts"]]
         assert kept == [(1, "failed", 429), (2, "failed", 429), (3, "refused", 400)]
         assert [v["code"] for a in step["attempts"] for v in a["verdicts"]] == ["retry_budget_exhausted"]
@@ -124,7 +126,7 @@ async def test_the_official_client_stops_when_the_retry_budget_is_spent(
         # the budget is the trajectory's own: another session has all of it, and gets the one 429 that is left
         episode = await run_behind(house, "others", MODEL, task)
         assert episode.replies == [turn.reply for turn in bench.row(MODEL, task).turns]
-        first = (await house.shown("others"))["steps"][0]
+        first = (await house.kept("others"))["steps"][0]
         assert [a["end"] for a in first["attempts"]] == ["failed", "complete"]
 
 
@@ -136,13 +138,14 @@ async def test_a_spent_retry_budget_can_end_the_run_with_a_final_message(
         house = await start_house(
             upstreams=sweep.upstreams(models),
             constraints={"constraints": {"max_retries": 1}},
+            forward_listen=None,
             policies={"retries": {"on_exhausted": "final_message"}},
         )
         with client_of(house, "final") as client:
             said = await asyncio.to_thread(ask, client, task, stream=bench.streams(task))
         assert "retry budget" in said
         assert len(models.exchanges) == 2
-        (step,) = (await house.shown("final"))["steps"]
+        (step,) = (await house.kept("final"))["steps"]
         assert [a["end"] for a in step["attempts"]] == ["failed", "failed", "refused"]
 
 
@@ -155,7 +158,9 @@ async def test_egress_beyond_the_limit_is_refused_or_cut(sweep: World, start_hou
     (exchange,) = sweep.models.exchanges
     limit = len(exchange.request) + len(exchange.reply) // 2
     house = await start_house(
-        upstreams=sweep.upstreams(), constraints={"constraints": {"network_egress_limit_mb": limit / MB}}
+        upstreams=sweep.upstreams(),
+        constraints={"constraints": {"network_egress_limit_mb": limit / MB}},
+        forward_listen=None,
     )
     with client_of(house, "egress") as client:
         with pytest.raises(openai.APIError) as refused:
@@ -168,7 +173,7 @@ async def test_egress_beyond_the_limit_is_refused_or_cut(sweep: World, start_hou
         assert at_once.value.code == "egress_budget_exhausted"
         assert len(sweep.models.exchanges) == 2, "a request that no longer fits does not leave the house"
 
-    first, second = attempts(await house.shown("egress"), "model")
+    first, second = attempts(await house.kept("egress"), "model")
     assert (first["status"], first["end"]) == (200, "refused")
     assert [(v["action"], v["code"]) for v in first["verdicts"]] == [
         ("cut" if stream else "refuse", "egress_budget_exhausted")
@@ -186,12 +191,14 @@ async def test_a_tool_result_beyond_the_egress_limit_is_refused(sweep: World, st
     assert turn.observation is not None
     limit = len(turn.observation) // 2
     house = await start_house(
-        upstreams=sweep.upstreams(), constraints={"constraints": {"network_egress_limit_mb": limit / MB}}
+        upstreams=sweep.upstreams(),
+        constraints={"constraints": {"network_egress_limit_mb": limit / MB}},
+        forward_listen=None,
     )
     url, place = f"{turn.url}", f"chatcmpl-{MODEL}-task7_1-0"
     observation = await asyncio.to_thread(fhir_of(house, "egress").get, url, place)
     assert observation.startswith("Error in sending the GET request: 400")
-    (attempt,) = attempts(await house.shown("egress"), "tool")
+    (attempt,) = attempts(await house.kept("egress"), "tool")
     assert (attempt["end"], [v["code"] for v in attempt["verdicts"]]) == ("refused", ["egress_budget_exhausted"])
     direct = await asyncio.to_thread(Fhir(sweep.plain.base_url).get, url, place)
     assert direct == turn.observation
@@ -219,7 +226,9 @@ async def test_patients_reach_neither_the_model_nor_the_database_and_the_agent_n
     assert len(values) >= 9
     async with ScriptedModels(hidden=[value.decode() for value in values]) as models:
         house = await start_house(
-            upstreams=sweep.upstreams(models), policies={"redaction": {"types": [], "known_values": known}}
+            upstreams=sweep.upstreams(models),
+            policies={"redaction": {"types": [], "known_values": known}},
+            forward_listen=None,
         )
         for task in REDACTED_TASKS:
             row = bench.row(MODEL, task)
@@ -233,8 +242,9 @@ async def test_patients_reach_neither_the_model_nor_the_database_and_the_agent_n
     assert_absent(values, sent)
     assert [path for _, path, _ in sweep.plain.requests if known["MRN"][0] in path], "tools get the real values"
 
+    assert_absent(values, json.dumps(await house.shown(REDACTED_TASKS[0]), ensure_ascii=False).encode())
     for task in REDACTED_TASKS:
-        shown = await house.shown(task)
+        shown = await house.kept(task)
         assert_absent(values, json.dumps(shown, ensure_ascii=False).encode())
         codes = [(v["rule"], v["code"]) for a in attempts(shown, "model") for v in a["verdicts"]]
         assert codes.count(("redaction", "masked")) >= 1

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tests.support import medagentbench as bench
-from tests.support.medagent_agent import EXIT_CODES, Episode, Fhir, digest, run_task
+from tests.support.medagent_agent import EXIT_CODES, Episode, Fhir, run_task
 from tests.support.medagent_check import judge
 from tests.support.medagent_servers import ScriptedFhir, ScriptedModels, make_certificate
 from tests.support.shared import shared_path
@@ -172,11 +172,11 @@ async def test_the_grade_is_given_only_for_the_recorded_path(world: World) -> No
         "nothing shows the observations: the agent's line of digests is missing",
     )
     assert judge(run, strict_models=True)[0] == (0 if row.correct else 1)
-    seen = [digest(turn.observation) for turn in row.turns if turn.observation is not None]
-    walked = {"replies": [digest(turn.reply) for turn in row.turns], "observations": seen}
+    seen = [bench.digest(turn.observation) for turn in row.turns if turn.observation is not None]
+    walked = {"replies": [bench.digest(turn.reply) for turn in row.turns], "observations": seen}
     assert judge({**run, "stdout": json.dumps(walked)})[0] == (0 if row.correct else 1)
     others: list[dict[str, list[str]]] = [
-        {"observations": [*seen[:-1], digest("other")]},
+        {"observations": [*seen[:-1], bench.digest("other")]},
         {"observations": []},
         {"replies": []},
     ]

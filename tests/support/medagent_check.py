@@ -23,7 +23,6 @@ if __name__ == "__main__":  # run as a script: the repository's root is not on t
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.support import medagentbench as bench
-from tests.support.medagent_agent import digest
 
 
 def main() -> int:
@@ -70,10 +69,10 @@ def _observations_differ(run: dict[str, Any], row: bench.Row, *, strict_models: 
     if line is None:
         return "" if strict_models else "nothing shows the observations: the agent's line of digests is missing"
     walked = json.loads(line)
-    recorded = [digest(turn.observation) for turn in row.turns if turn.observation is not None]
-    return _first_difference("reply to the agent", walked["replies"], [digest(turn.reply) for turn in row.turns]) or (
-        _first_difference("observation", walked["observations"], recorded)
-    )
+    recorded = [bench.digest(turn.observation) for turn in row.turns if turn.observation is not None]
+    return _first_difference(
+        "reply to the agent", walked["replies"], [bench.digest(turn.reply) for turn in row.turns]
+    ) or (_first_difference("observation", walked["observations"], recorded))
 
 
 def _first_difference(what: str, run: list[str], recorded: list[str]) -> str:

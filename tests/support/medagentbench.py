@@ -8,6 +8,7 @@ observation, because the model then answered 200 with no text and no tool call, 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -72,6 +73,11 @@ class Row:
             if turn.observation is not None:
                 history.append({"role": "user", "content": turn.observation})
         return history
+
+
+def digest(text: str) -> str:
+    """What stands for a reply or an observation where its text must not stand."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sweep_folder() -> Path:
