@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ironcage.varying import read_cells
 from proxy.prompting import is_alike
 from replay.bakeoff import run_together
 from replay.cage.process import PortableCage
@@ -20,7 +22,7 @@ from replay.prompts import drop_role, reorder, replacing
 from replay.task import AgentCommand, Task
 from replay.variants import Variant, VariantPlan, recorded_prompt, variant_plans
 from tests.support.processes import PYTHON
-from tests.support.recordings import Message, said, user
+from tests.support.recordings import Message, calls, said, user
 from tests.support.replaying import Replaying, candidate, replaying
 from trajectory.errors import OperatorError
 from trajectory.runs import Run
@@ -120,12 +122,18 @@ async def test_an_agent_without_the_recorded_prompt_varies_nothing_and_is_no_res
     assert "nothing was varied" in run.error
 
 
-async def together(at: Replaying, task: Task, *variants: Variant, **rest: Any) -> dict[str, list[Run]]:
-    """By variant, as the command runs them."""
+async def baked_together(at: Replaying, task: Task, *variants: Variant, **rest: Any) -> tuple[VariantPlan, ...]:
+    """As the command runs them."""
     asked = prepared(Plan("v", (candidate("good"),), (task,), **rest), at.served.store)
     cells = variant_plans(asked, variants)
     around = Around(at.house, PortableCage())
-    await run_together([cell.plan for cell in cells], around, LocalExecutor(cpus=1))
+    await run_together([cell.plan for cell in cells], around, LocalExecutor(cpus=0.1))  # one after the other
+    return cells
+
+
+async def together(at: Replaying, task: Task, *variants: Variant, **rest: Any) -> dict[str, list[Run]]:
+    """By variant."""
+    cells = await baked_together(at, task, *variants, **rest)
     return {cell.variant.name: at.served.store.runs(cell.plan.id) for cell in cells}
 
 
@@ -161,10 +169,18 @@ async def test_a_fork_goes_on_under_each_prompt_from_the_recorded_conversation(t
 
 
 async def test_each_recorded_context_is_sent_under_each_prompt(tmp_path: Path) -> None:
-    async with replaying(tmp_path, {"prod-1": speak, "good-1": speak}) as at:
-        runs = await together(at, await recorded(at), PLAIN, mode="stepwise")
-    same = {name: [step.same_text for run in found for step in run.steps] for name, found in runs.items()}
-    assert same == {"recorded": [True], "plain": [False]}
+    def strict(messages: list[Message]) -> Message:
+        return calls(("c1", "refuse", "{}")) if ROLE in str(messages[0]["content"]) else said("in transit")
+
+    async with replaying(tmp_path, {"prod-1": strict, "good-1": strict}) as at:
+        cells = await baked_together(at, await recorded(at), PLAIN, mode="stepwise", trials=2)
+        report = read_cells(at.served.store, "v", cells)
+        sent = Counter(one["messages"][0]["content"] for one in asked(at)[1:])
+    assert sent == {PROMPT: 2, PROMPT.removeprefix(f"{ROLE}\n\n"): 2}
+    assert report.measure == "agreement"
+    assert report.notes[0].startswith("Agreement is the share of recorded steps")
+    found = {cell.prompt: (cell.success.value, cell.success.n) for cell in report.read.cells}
+    assert found == {"recorded": (1.0, 2), "plain": (0.0, 2)}
 
 
 def task_of(*messages: Message, **rest: Any) -> Task:
