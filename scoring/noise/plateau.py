@@ -75,8 +75,8 @@ def _tested(
 ) -> Equivalence | None:
     deltas = [_mean(here[task]) - _mean(top[task]) for task in here]
     is_single = all(len(here[task]) == len(top[task]) == 1 for task in here)
-    if is_single or not any(deltas):
-        # tasks that agree in every repeat have no spread for t; as single pairs they still count for something
+    if is_single or deltas in ([way] * len(deltas) for way in (-1.0, 0.0, 1.0)):
+        # tasks that are alike in every repeat have no spread for t; as single pairs they still count for something
         more, less = sum(d > 0 for d in deltas), sum(d < 0 for d in deltas)
         return equivalent_pairs(more, less, len(deltas), margin)
     return equivalent_means(deltas, margin)

@@ -92,6 +92,12 @@ def test_too_few_tasks_show_no_plateau_although_nothing_differs() -> None:
     assert sweep.conclusions[2] == ("No values are recommended: no plateau is shown, so no value can be called enough.")
 
 
+def test_a_step_at_which_every_task_fails_differs_by_all() -> None:
+    first = read_sweep(many(lambda i: 130, 12), "memory", BASE).steps[0]
+    assert first.difference == -1.0
+    assert first.p_equivalent == pytest.approx(1.0)
+
+
 def test_guaranteed_covers_most_needs_and_kill_lies_above_the_largest() -> None:
     sweep = read_sweep(many(lambda i: 250 if i == 1 else 60 + i / 4, 100), "memory", BASE)
     assert sweep.allocation.guaranteed == 86.0
