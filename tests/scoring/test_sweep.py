@@ -93,7 +93,8 @@ def test_too_few_tasks_show_no_plateau_although_nothing_differs() -> None:
 
 
 def test_a_step_at_which_every_task_fails_differs_by_all() -> None:
-    first = read_sweep(many(lambda i: 130, 12), "memory", BASE).steps[0]
+    runs = [run for i in range(12) for run in runs_of(f"t{i}", 130)]
+    first = read_sweep(runs, "memory", BASE).steps[0]
     assert first.difference == -1.0
     assert first.p_equivalent == pytest.approx(1.0)
 
