@@ -42,6 +42,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, str]]] = {
     ),
     "no YAML": ("listen: [\n", ("ironcage.yaml:2", "")),
     "no UTF-8": (b"# \xff\n", ("ironcage.yaml:1:3: not UTF-8", "save the file in UTF-8")),
+    "a number for text": ("listen: 8800\n", ("ironcage.yaml:1:9: listen: should be text", "")),
     "no such constraints": ("constraints: missing.json\n", ("missing.json: cannot be read", "check the path")),
 }
 
@@ -72,7 +73,7 @@ async def test_a_configuration_that_is_not_there_is_told(tmp_path: Path) -> None
 
 
 async def test_an_address_that_is_none_is_told(tmp_path: Path) -> None:
-    (tmp_path / "ironcage.yaml").write_text("listen: 8800\n", encoding="utf-8")
+    (tmp_path / "ironcage.yaml").write_text("listen: '8800'\n", encoding="utf-8")
     finished = await ironcage("serve", cwd=tmp_path)
     assert (finished.code, finished.out) == (2, "")
     assert finished.err == "ironcage: listen: '8800' is not host:port\n  for example 127.0.0.1:8800\n"
