@@ -55,12 +55,18 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
         raise OperatorError(f"{url} names a host, not a file", hint="a path needs three slashes: sqlite:///ironcage.db")
     path = url.database
     if path in (None, "", ":memory:"):
-        engine = create_engine("sqlite+pysqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = create_engine(
+            "sqlite+pysqlite://",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False},
+            hide_parameters=True,
+        )
     else:
         folder = Path(str(path)).parent
         if not folder.is_dir():
             raise StoreError(f"cannot open the store {path}: there is no folder {folder}", hint="create the folder")
-        engine = create_engine(url.set(drivername="sqlite+pysqlite"))
+        # errors are logged, and parameters are what agents and models said
+        engine = create_engine(url.set(drivername="sqlite+pysqlite"), hide_parameters=True)
     synchronous = "FULL" if durability == "strict" else "NORMAL"
 
     @event.listens_for(engine, "connect")
@@ -107,6 +113,7 @@ def _postgresql(url: URL, durability: Durability) -> Engine:
             url.set(drivername="postgresql+psycopg").update_query_dict({"options": options}),
             paramstyle="format",  # positional: the hot path hands over plain tuples
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
         )
     except ModuleNotFoundError:
