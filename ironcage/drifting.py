@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ironcage.scorecards import trajectories_of
 from replay.checks import label_result
 from replay.production import recorded_certificate
+from replay.recorded import is_sub_agent, sub_agents_of
 from replay.task import RecordedLabel
 from scoring.drift import Drift, Thresholds, find_drift, sample_of
+from scoring.measures import with_sub_agents
 from trajectory.errors import OperatorError
 from trajectory.runs import Bakeoff, Candidate, Run
 from trajectory.store import Store
@@ -43,7 +45,7 @@ def drift_of(store: Store, bakeoff: Bakeoff, candidate: str | None, what: Produc
     runs = [run for run in store.runs(bakeoff.id) if run.candidate.name == chosen.name]
     if not runs:
         raise OperatorError(f"bake-off {bakeoff.id} has no run of {chosen.name}", hint="finish the bake-off first")
-    before = [sample_of(run, recorded.get(run.trajectory)) for run in runs]
+    before = [sample_of(run, _whole(recorded.get(run.trajectory), run.sub_agents, recorded)) for run in runs]
     after = [sample_of(_run(one, chosen), one) for one in _production(store, what)]
     if not after:
         raise OperatorError(
@@ -63,10 +65,19 @@ def _candidate(bakeoff: Bakeoff, name: str | None) -> Candidate:
 
 
 def _production(store: Store, what: Production) -> Iterator[Trajectory]:
-    """One at a time: a month of production does not fit into memory."""
+    """One at a time: a month of production does not fit into memory. Sub-agents are part of their main agent's run,
+    unless it is one of them that is meant.
+    """
     for summary in store.find(limit=_MOST):
-        if what.holds(summary):
-            yield store.trajectory(summary.id)
+        if not what.holds(summary) or (what.agent is None and is_sub_agent(store, summary)):
+            continue
+        main = store.trajectory(summary.id)
+        yield with_sub_agents(main, [store.trajectory(one) for one in sub_agents_of(store, main)])
+
+
+def _whole(main: Trajectory | None, sub_agents: Sequence[str], recorded: Mapping[str, Trajectory]) -> Trajectory | None:
+    found = [recorded.get(one) for one in sub_agents]
+    return None if main is None else with_sub_agents(main, [one for one in found if one is not None])
 
 
 def _run(recorded: Trajectory, candidate: Candidate) -> Run:

@@ -35,5 +35,10 @@ def sub_agents_of(store: Store, main: Trajectory) -> tuple[str, ...]:
     return _ids([one for one in found if one.agent is not None and one.task in (None, main.task)])
 
 
+def is_sub_agent(store: Store, one: TrajectorySummary) -> bool:
+    """Whether it is named, and its session has a main trajectory."""
+    return one.agent is not None and any(other.agent is None for other in store.find(session=one.session))
+
+
 def _ids(found: list[TrajectorySummary]) -> tuple[str, ...]:
     return tuple(one.id for one in sorted(found, key=lambda one: (one.started_at, one.id)))

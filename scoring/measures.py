@@ -68,9 +68,9 @@ def measure(run: Run, trajectory: Trajectory | None) -> Measures:
     )
 
 
-def with_sub_agents(main: Trajectory | None, sub_agents: Sequence[Trajectory]) -> Trajectory | None:
+def with_sub_agents(main: Trajectory, sub_agents: Sequence[Trajectory]) -> Trajectory:
     """The main trajectory with the steps of the others among its own, in the order in which they began."""
-    if main is None or not sub_agents:
+    if not sub_agents:
         return main
     steps = [step for one in (main, *sub_agents) for step in one.steps]
     return replace(main, steps=tuple(sorted(steps, key=lambda step: step.attempts[0].started_at)))

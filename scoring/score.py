@@ -88,7 +88,7 @@ def score_run(
 ) -> RunRow:
     """What sub-agents asked for and used counts as the run's own; its path and its context are the main agent's."""
     outcome = decide(run)
-    whole = with_sub_agents(trajectory, sub_agents)
+    whole = None if trajectory is None else with_sub_agents(trajectory, sub_agents)
     conduct = conduct_of(run, trajectory, background, whole)
     fault = stopped_early(classify(run, outcome, trajectory), conduct.quality.divergence if conduct.quality else None)
     counting: Counting = "scored"

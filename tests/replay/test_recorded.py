@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replay.recorded import Recorded, recorded_in, sub_agents_of
+from replay.recorded import Recorded, is_sub_agent, recorded_in, sub_agents_of
 from tests.support.recordings import model_attempt, record, request_body, said, user
 from trajectory.ids import trajectory_id
 from trajectory.memory import MemoryStore
@@ -44,3 +44,5 @@ def test_of_a_recording_only_agents_at_the_same_task_are_sub_agents_and_a_named_
     store.append([other])
     assert sub_agents_of(store, store.trajectory("s")) == ("s/helper",)
     assert sub_agents_of(store, store.trajectory("s/helper")) == ()
+    assert {one.id for one in store.find() if is_sub_agent(store, one)} == {"s/helper", "s/elsewhere"}
+    assert not any(is_sub_agent(named, one) for named in [stored("a", "b")] for one in named.find())

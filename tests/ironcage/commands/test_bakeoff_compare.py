@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import msgspec
 import pytest
 
 from tests.support.attempts import START, model_attempt
@@ -87,3 +88,15 @@ def test_thresholds_decide_what_is_a_finding(baked: CommandLine) -> None:
 def test_what_cannot_be_compared_is_an_operator_error(baked: CommandLine, options: tuple[str, ...], said: str) -> None:
     found = baked("bakeoff", "compare", *options)
     assert (found.code, said in found.err) == (2, True), found.err
+
+
+def test_a_sub_agent_is_part_of_its_main_agent_s_run_and_no_run_of_its_own(baked: CommandLine) -> None:
+    at = START + 20 * DAY
+    for name, agent, tokens in (("s", None, 1000), ("s/helper", "helper", 500)):
+        attempt = call(name, "t0", at, tokens)
+        baked.record([msgspec.structs.replace(attempt, session="s", agent=agent)])
+    asked = ("bakeoff", "compare", "--since", "2023-12-02", "--json")
+    whole = baked(*asked).json
+    tokens_in = next(one for one in whole["measures"] if one["name"] == "tokens in per run")
+    assert (whole["runs_after"], tokens_in["after"]["value"]) == (1, 1504)
+    assert baked(*asked, "--agent", "helper").json["runs_after"] == 1
