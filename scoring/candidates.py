@@ -53,7 +53,7 @@ def summarize(
         mean_failed_attempts=_mean_of_known(counted, lambda row: row.measures.failed_attempts),
         mean_input_tokens=_mean_of_known(counted, lambda row: row.measures.input_tokens),
         mean_output_tokens=_mean_of_known(counted, lambda row: row.measures.output_tokens),
-        mean_ttft_s=_mean_of_known(counted, lambda row: row.measures.ttft_s),
+        mean_ttft_s=_ttft(counted),
         mean_model_call_s=_mean_of_known(counted, lambda row: row.measures.model_call_s),
         mean_duration_s=_mean_of_known(counted, lambda row: row.duration_s),
         oom_rate=inputs.oom_rate.estimate,
@@ -131,6 +131,13 @@ def _limits_time(row: RunRow) -> bool:
 def _mean_of_known(rows: Sequence[RunRow], measure: Callable[[RunRow], float | None]) -> Estimate:
     """The mean over the runs that have the value; n says how many."""
     return mean(*_known(rows, measure))
+
+
+def _ttft(rows: Sequence[RunRow]) -> Estimate:
+    found = _mean_of_known(rows, lambda row: row.measures.ttft_s)
+    if found.value is None and any(loss.kind == "stream" for row in rows for loss in row.losses):
+        return unknown("streams translated from another wire format arrive whole")
+    return found
 
 
 def _known(rows: Sequence[RunRow], measure: Callable[[RunRow], float | None]) -> tuple[list[float], list[str]]:

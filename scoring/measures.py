@@ -22,7 +22,8 @@ class Measures(Frozen):
     """Times in seconds.
 
     `memory_share` is the peak over the limit that was asked for. `model_call_s` is the mean time of a model operation
-    with all its attempts, `ttft_s` that to the first byte of its last attempt.
+    with all its attempts, `ttft_s` that to the first byte of its last attempt; None where a stream was translated from
+    another wire format, since its first byte then waits for the whole reply.
     """
 
     peak_memory_mb: float | None = None
@@ -62,7 +63,7 @@ def measure(run: Run, trajectory: Trajectory | None) -> Measures:
         failed_attempts=sum(1 for attempt in attempts if attempt.end != "complete"),
         input_tokens=tokens[0],
         output_tokens=tokens[1],
-        ttft_s=math.fsum(first_bytes) / len(first_bytes) if first_bytes else None,
+        ttft_s=math.fsum(first_bytes) / len(first_bytes) if first_bytes and not unstreamed(run) else None,
         model_call_s=math.fsum(calls) / len(calls) if calls else None,
         refusals=dict(sorted(Counter(code for _, _, code in refusals(trajectory)).items())),
     )
@@ -74,6 +75,11 @@ def with_sub_agents(main: Trajectory, sub_agents: Sequence[Trajectory]) -> Traje
         return main
     steps = [step for one in (main, *sub_agents) for step in one.steps]
     return replace(main, steps=tuple(sorted(steps, key=lambda step: step.attempts[0].started_at)))
+
+
+def unstreamed(run: Run) -> bool:
+    """Its streams came whole, being translated from another wire format."""
+    return any(loss.kind == "stream" for loss in run.losses)
 
 
 def peak_memory_mb(certificate: Certificate) -> float | None:

@@ -1,9 +1,21 @@
 from __future__ import annotations
 
 from scoring.measures import measure, tool_calls
-from tests.support.scored_runs import attempt, calls, certificate, refuse, run, says, step, tool_step, trajectory
+from scoring.score import score
+from tests.support.scored_runs import (
+    attempt,
+    bakeoff,
+    calls,
+    certificate,
+    refuse,
+    run,
+    says,
+    step,
+    tool_step,
+    trajectory,
+)
 from trajectory.record import ToolUse
-from trajectory.runs import Served
+from trajectory.runs import Loss, Served
 
 
 def test_refused_calls_are_not_counted_as_executed() -> None:
@@ -66,3 +78,13 @@ def test_without_a_trajectory_calls_are_unknown_and_memory_is_the_certificates()
 
 def test_memory_that_nobody_measured_is_unknown() -> None:
     assert measure(run(certificate=certificate()), trajectory()).peak_memory_mb is None
+
+
+def test_a_translated_stream_has_no_time_to_its_first_token() -> None:
+    """It comes whole: held against a candidate that streams, it would look slow by the length of its replies."""
+    path, lost = trajectory(step(attempt(answer=says("x")))), Loss(kind="stream", where="stream", what="asked whole")
+    streamed, translated = measure(run(), path), measure(run(losses=(lost,)), path)
+    assert (streamed.ttft_s, translated.ttft_s) == (0.2, None)
+    assert streamed.model_call_s == translated.model_call_s
+    row = score(bakeoff(["m"], ["t1"]), [run(losses=(lost,))], {"m/t1/0": path}).candidates[0]
+    assert row.mean_ttft_s.unknown_because == "streams translated from another wire format arrive whole"

@@ -96,7 +96,7 @@ def test_a_step_at_which_every_task_fails_differs_by_all() -> None:
     runs = [run for i in range(12) for run in runs_of(f"t{i}", 130)]
     first = read_sweep(runs, "memory", BASE).steps[0]
     assert first.difference == -1.0
-    assert first.p_equivalent == pytest.approx(1.0)
+    assert first.p_equivalent == pytest.approx(1.0, abs=0.01)
 
 
 def test_guaranteed_covers_most_needs_and_kill_lies_above_the_largest() -> None:
