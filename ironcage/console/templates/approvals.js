@@ -4,6 +4,7 @@
 const list = document.getElementById("questions");
 const form = document.getElementById("decisions");
 const live = document.getElementById("live");
+const LIVE = "What comes appears by itself.";
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 for (const name of ["token", "by"]) {
@@ -32,6 +33,12 @@ function isOver(card) {
   card.querySelector(".standing").textContent = "No longer waits.";
 }
 
+function tell() {
+  document.getElementById("none").hidden = list.querySelector(".question:not(.over)") !== null;
+  const waiting = list.querySelectorAll(".question.waiting:not(.over)").length;
+  document.title = document.title.replace(/^(\(\d+\) )?/, waiting ? `(${waiting}) ` : "");
+}
+
 function merge(fresh) {
   const now = new Map([...fresh.querySelectorAll(".question")].map((card) => [card.id, card]));
   for (const card of list.querySelectorAll(".question:not(.over)")) {
@@ -49,21 +56,20 @@ function merge(fresh) {
     document.getElementById(card.id)?.remove();
     list.append(document.adoptNode(card));
   }
-  document.getElementById("none").hidden = list.querySelector(".question:not(.over)") !== null;
-  const waiting = list.querySelectorAll(".question.waiting:not(.over)").length;
-  document.title = document.title.replace(/^(\(\d+\) )?/, waiting ? `(${waiting}) ` : "");
+  tell();
   begun(list);
   countDown();
 }
 
 async function watch() {
   let version = list.dataset.version;
+  live.textContent = LIVE;
   for (;;) {
     try {
       const reply = await fetch(`/api/approvals?since=${version}`, { headers: { Accept: "application/json" } });
       if (!reply.ok) throw new Error(String(reply.status));
       const said = await reply.json();
-      live.textContent = "live";
+      live.textContent = LIVE;
       if (String(said.version) === version) continue;
       const page = await (await fetch("/approvals", { headers: { Accept: "text/html" } })).text();
       const fresh = new DOMParser().parseFromString(page, "text/html").getElementById("questions");
@@ -71,13 +77,14 @@ async function watch() {
       version = fresh.dataset.version;
       merge(fresh);
     } catch {
-      live.textContent = "not connected: what is shown may be old";
+      live.textContent = "Not connected: what is shown may be old.";
       await pause(3000);
     }
   }
 }
 
-begun(document);
+tell();
+begun(list);
 countDown();
 setInterval(countDown, 1000);
 watch();
