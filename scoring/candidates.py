@@ -10,6 +10,7 @@ from scoring.efficiency import Input, Inputs, Weights, estimate_efficiency, esti
 from scoring.estimates import Estimate, mean, rate, ratio, unknown
 from scoring.fidelity.footing import FOOTINGS, Footing
 from scoring.limits import Resource, near_ceiling
+from scoring.measures import came_whole
 from scoring.packages import Needed
 from scoring.scorecard import CandidateRow, PassK, RunRow
 from scoring.statistics import clustered_se, design_effect, naive_se, pass_at_k, pass_hat_k
@@ -135,7 +136,7 @@ def _mean_of_known(rows: Sequence[RunRow], measure: Callable[[RunRow], float | N
 
 def _ttft(rows: Sequence[RunRow]) -> Estimate:
     found = _mean_of_known(rows, lambda row: row.measures.ttft_s)
-    if found.value is None and any(loss.kind == "stream" for row in rows for loss in row.losses):
+    if found.value is None and any(came_whole(row.losses) for row in rows):
         return unknown("streams translated from another wire format arrive whole")
     return found
 

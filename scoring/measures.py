@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import Field
 
 from scoring.faults import refusals
-from trajectory.runs import Certificate, Frozen, Run
+from trajectory.runs import Certificate, Frozen, Loss, Run
 from trajectory.trajectory import Step, Trajectory
 
 
@@ -63,7 +64,7 @@ def measure(run: Run, trajectory: Trajectory | None) -> Measures:
         failed_attempts=sum(1 for attempt in attempts if attempt.end != "complete"),
         input_tokens=tokens[0],
         output_tokens=tokens[1],
-        ttft_s=math.fsum(first_bytes) / len(first_bytes) if first_bytes and not unstreamed(run) else None,
+        ttft_s=math.fsum(first_bytes) / len(first_bytes) if first_bytes and not came_whole(run.losses) else None,
         model_call_s=math.fsum(calls) / len(calls) if calls else None,
         refusals=dict(sorted(Counter(code for _, _, code in refusals(trajectory)).items())),
     )
@@ -77,9 +78,9 @@ def with_sub_agents(main: Trajectory, sub_agents: Sequence[Trajectory]) -> Traje
     return replace(main, steps=tuple(sorted(steps, key=lambda step: step.attempts[0].started_at)))
 
 
-def unstreamed(run: Run) -> bool:
-    """Its streams came whole, being translated from another wire format."""
-    return any(loss.kind == "stream" for loss in run.losses)
+def came_whole(losses: Iterable[Loss]) -> bool:
+    """Whether the streams of a run were translated from another wire format, and so arrived in one piece."""
+    return any(loss.kind == "stream" for loss in losses)
 
 
 def peak_memory_mb(certificate: Certificate) -> float | None:
