@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ironcage.assembly import Doors
@@ -17,7 +18,7 @@ from proxy.prompting import PromptSwap
 from proxy.settings import Upstream
 from proxy.street import Street
 from proxy.upstream import Patience
-from replay.house import BudgetSpent
+from replay.house import BudgetSpent, Masked
 from trajectory.errors import OperatorError, UpstreamError
 from trajectory.record import VerdictNote
 from trajectory.runs import PROXY_LIMITS, Candidate, KillCause, Limits
@@ -97,8 +98,9 @@ class BakeoffHouse:
         await self._doors.gateway.quiet(session)
         hall.swaps.pop(session, None)
         hall.streets.pop(session, None)
-        hall.memories.over(session)
         hall.watchers.pop(session, None)
+        hall.memories.forget(session)
+        hall.mcp_links.forget(session)
 
     def environment(self, session: str) -> dict[str, str]:
         return agent_environment(
@@ -130,14 +132,19 @@ class BakeoffHouse:
         finally:
             reply.close()
 
-    async def masked(self, session: str, text: str) -> str:
+    def masking(self, session: str) -> Masked:
         redactor = self._doors.hall.redactor
         if redactor is None:
-            return text
+            return _as_it_is
         memory = self._doors.hall.memories.get(session, session, None, None)
         if memory.vault is None:
             memory.vault = redactor.new_vault()
-        return await asyncio.to_thread(mask_plain, text, redactor, memory.vault)
+        masked = partial(mask_plain, detector=redactor, vault=memory.vault)
+        return lambda text: asyncio.to_thread(masked, text)
+
+
+async def _as_it_is(text: str) -> str:
+    return text
 
 
 def _watcher(budget_spent: BudgetSpent) -> Callable[[VerdictNote], None]:

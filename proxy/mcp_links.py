@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.wire.mcp_headers import Mirrors, mirrors_of
+from trajectory.ids import session_of
 
 _MAX_LINKS = 100_000
 _MAX_TOOLS = 20_000
@@ -52,6 +53,12 @@ class McpLinks:
 
     def find(self, kind: LinkKind, upstream: str, key: str) -> Link | None:
         return self._links.get(_address(kind, upstream, key)) if key else None
+
+    def forget(self, session: str) -> None:
+        """Nothing goes on with an exchange of this session any more."""
+        over = [address for address, link in self._links.items() if session_of(link.trajectory) == session]
+        for address in over:
+            del self._links[address]
 
     def listed(self, upstream: str, tools: Iterable[dict[str, Any]]) -> tuple[str, ...]:
         """Note definitions as a server gives them; the names of those that it gave differently before."""

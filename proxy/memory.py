@@ -174,17 +174,25 @@ class Memories:
         """The trajectory whose model last proposed just this call."""
         return self._by_id.get(self._by_call.get(_proposal(name, arguments), ""))
 
-    def over(self, trajectory: str) -> None:
-        """No request of it comes any more: what the next one would build on is dropped, its pseudonyms are kept."""
-        memory = self._by_id.get(trajectory)
-        if memory is not None:
-            self._body_bytes -= memory.held_bytes
-            memory.layout, memory.answer, memory.counted, memory.held_bytes = None, None, None, 0
-            memory.views = TwoViews()
-            memory.operations.clear()
+    def forget(self, session: str) -> None:
+        """No request of it comes any more: nothing of its trajectories is held, nor what they are found by."""
+        over = {memory.id: memory for memory in self._by_id.values() if memory.session == session}
+        for memory in over.values():
+            self._drop(memory)
+            del self._by_id[memory.id]
+        for call in [call for call, one in self._by_call.items() if one in over]:
+            del self._by_call[call]
+        for key, opening in list(self._by_opening.items()):
+            for one in over.keys() & opening.keys():
+                del opening[one]
+            if not opening:
+                del self._by_opening[key]
 
     def _forget_oldest(self) -> None:
-        _, memory = self._by_id.popitem(last=False)
+        self._drop(self._by_id.popitem(last=False)[1])
+
+    def _drop(self, memory: TrajectoryMemory) -> None:
+        """An exchange that is still under way has it in hand: what the next one would build on goes."""
         self._body_bytes -= memory.held_bytes
         memory.layout, memory.counted, memory.held_bytes = None, None, 0
 

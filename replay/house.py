@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,11 @@ from trajectory.store import Store
 BudgetSpent = Callable[[KillCause, str], None]
 """Called with the cause (egress_budget, retry_budget) and a sentence of evidence. On the event loop's thread, at once
 and at most once a cause; what it does must not block."""
+
+Masked = Callable[[str], Awaitable[str]]
+"""A text as it may be kept: with what redaction would not let into the record replaced by its pseudonym. Raises where
+detection cannot finish: the text is not kept then.
+"""
 
 
 class House(Protocol):
@@ -63,7 +68,9 @@ class House(Protocol):
         """
 
     async def close_session(self, session: str) -> None:
-        """Refuse what still comes for `session`, and return once everything of it is in the store. Idempotent."""
+        """Refuse what still comes for `session`, and return once everything of it is in the store; but for its name
+        nothing is held of it then. Idempotent.
+        """
 
     def environment(self, session: str) -> dict[str, str]:
         """Variables for a child process: base URLs with the session's prefix, proxies, CA bundles. It is laid over
@@ -82,8 +89,7 @@ class House(Protocol):
         gateway itself cannot be reached.
         """
 
-    async def masked(self, session: str, text: str) -> str:
-        """`text` as it may be kept: with what redaction would not let into the record replaced by its pseudonym.
-
-        Also after `close_session`. Raises where detection cannot finish: the text is not kept then.
+    def masking(self, session: str) -> Masked:
+        """What to give texts about `session` to before they are kept, as long as somebody holds it: also after
+        `close_session`.
         """

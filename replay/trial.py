@@ -15,7 +15,7 @@ from replay.cage.contract import StopRequest
 from replay.checks import Finished, last_said, run_checks
 from replay.conditions import Conditions, Slot
 from replay.fingerprint import changed_parts
-from replay.house import House
+from replay.house import House, Masked
 from replay.model_tape import ModelTape, recordings_of
 from replay.recorded import recorded_in
 from replay.running import Place, Ran, run_in_its_way, work_place
@@ -40,10 +40,11 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
     try:
         with tempfile.TemporaryDirectory(prefix="ironcage-run-", ignore_cleanup_errors=True) as private:
             place = await asyncio.to_thread(work_place, slot.task, conditions.workspace, Path(private))
+            masked = conditions.house.masking(session)
             ran = await _in_session(slot, session, place, conditions)
             finished = _finished(slot, ran, place)
             checks = await _checks(slot, ran, finished, conditions)
-        kept = await _masked(conditions.house, session, finished, checks)
+        kept = await _kept(masked, finished, checks)
         results = {
             "served": ran.served,
             "packages": ran.packages,
@@ -97,16 +98,14 @@ def _results(ran: Ran) -> dict[str, Any]:
     return {"model_answers": dict(ran.tape.answered)} if ran.tape is not None else {}
 
 
-async def _masked(house: House, session: str, finished: Finished, checks: tuple[CheckResult, ...]) -> dict[str, object]:
+async def _kept(masked: Masked, finished: Finished, checks: tuple[CheckResult, ...]) -> dict[str, object]:
     """What the agent printed has not passed the proxy: it is kept only as the record would keep it."""
     certificate = finished.certificate
-    tail = await house.masked(session, certificate.stderr_tail)
+    tail = await masked(certificate.stderr_tail)
     return {
-        "answer": None if finished.answer is None else await house.masked(session, finished.answer),
+        "answer": None if finished.answer is None else await masked(finished.answer),
         "certificate": certificate.model_copy(update={"stderr_tail": tail}),
-        "checks": tuple(
-            [one.model_copy(update={"evidence": await house.masked(session, one.evidence)}) for one in checks]
-        ),
+        "checks": tuple([one.model_copy(update={"evidence": await masked(one.evidence)}) for one in checks]),
     }
 
 

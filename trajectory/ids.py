@@ -36,3 +36,8 @@ def checked_name(kind: str, value: str) -> str:
 def trajectory_id(session: str, agent: str | None) -> str:
     """One trajectory for each agent of a session; deterministic, so that a restarted proxy continues it."""
     return session if agent is None else f"{session}/{agent}"
+
+
+def session_of(trajectory: str) -> str:
+    """The session of `trajectory_id`: no name has a slash."""
+    return trajectory.partition("/")[0]

@@ -8,6 +8,7 @@ from proxy import memory as module
 from proxy.memory import Memories, TrajectoryMemory, begins_like
 from proxy.wire.layout import Layout, read_layout
 from trajectory.conversation import Reply, ToolCall
+from trajectory.ids import trajectory_id
 
 
 def layout(*contents: str) -> Layout:
@@ -74,7 +75,7 @@ def test_turns_that_are_kept_in_two_views_count_as_well(monkeypatch: pytest.Monk
     memories.judged(first, layout("x"))
     memories.judged(known(memories, "b"), layout("y" * 100))
     assert memories.known("a") is None and memories.known("b") is not None
-    memories.over("b")
+    memories.forget("b")
     assert memories._body_bytes == 0
 
 
@@ -151,12 +152,22 @@ def test_a_body_begins_like_another_only_up_to_the_last_byte_of_an_item() -> Non
     assert not begins_like(longer, before, 0) and not begins_like(longer, before, 3)
 
 
-def test_what_is_over_holds_no_body_and_keeps_its_pseudonyms() -> None:
+def test_of_a_session_that_is_forgotten_nothing_is_held_and_of_others_all() -> None:
     memories = Memories()
-    memory = memories.get("t1", "s1", None, None)
-    memory.vault = vault = object()  # type: ignore[assignment]
-    memories.judged(memory, read_layout(b'{"messages":[{"role":"user","content":"hi"}]}', "messages"))
-    memories.over("t1")
-    assert (memory.layout, memory.held_bytes, memory.vault) == (None, 0, vault)
-    assert memories.get("t1", "s1", None, None) is memory
-    memories.over("unknown")
+    for session in ("s1", "s2"):
+        for agent in (None, "helper"):
+            memory = memories.get(trajectory_id(session, agent), session, None, agent)
+            asked = layout("hi")
+            memories.judged(memory, asked)
+            memories.answered(
+                memory, asked, Reply(calls=(ToolCall(f"{memory.id}-1", "search", "{}"),), id=f"{memory.id}-r")
+            )
+    memories.forget("s1")
+    assert all("s1" not in str(held) for held in (memories._by_id, memories._by_call, memories._by_opening))
+    assert memories._body_bytes == 2 * len(layout("hi").body)
+    assert memories.by_call(["s1-1", "s1-r", "s1/helper-1"]) is None
+    assert memories.by_call(["s2-1"]) is memories.known("s2")
+    memories.forget("s2")
+    memories.forget("unknown")
+    held = (memories._by_id, memories._by_call, memories._by_opening)
+    assert (memories._body_bytes, [len(one) for one in held]) == (0, [0, 0, 0])

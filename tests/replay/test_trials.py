@@ -4,6 +4,7 @@ import asyncio
 
 from replay.cage.process import PortableCage
 from replay.conditions import Conditions
+from replay.house import Masked
 from replay.trials import CagedTrials
 from tests.support.recordings import ScriptedHouse
 from tests.support.slots import agent_slot
@@ -19,11 +20,11 @@ class Failing(ScriptedHouse):
         super().__init__(MemoryStore())
         self.left = times
 
-    async def masked(self, session: str, text: str) -> str:
+    def masking(self, session: str) -> Masked:
         if self.left:
             self.left -= 1
             raise CageError(f"{self.left} to go")
-        return text
+        return super().masking(session)
 
 
 def trials(house: ScriptedHouse) -> CagedTrials:

@@ -12,7 +12,7 @@ from proxy.arrivals import Headers
 from proxy.prompting import PromptSwap
 from proxy.street import Street
 from proxy.wire.openai_chat_types import Turn
-from replay.house import BudgetSpent
+from replay.house import BudgetSpent, Masked
 from trajectory.conversation import Reply, ToolCall
 from trajectory.errors import OperatorError
 from trajectory.ids import trajectory_id
@@ -182,5 +182,8 @@ class ScriptedHouse:
         reply = {"choices": [{"message": message}]} if status < 400 else message
         return status, json.dumps(reply).encode()
 
-    async def masked(self, session: str, text: str) -> str:
-        return text.replace("ada@example.org", "<EMAIL_1>")
+    def masking(self, session: str) -> Masked:
+        async def masked(text: str) -> str:
+            return text.replace("ada@example.org", "<EMAIL_1>")
+
+        return masked

@@ -67,6 +67,11 @@ class Appender:
             self._connection = None
             connection.invalidate()
 
+    def over(self, trajectory: str) -> None:
+        """Nothing of it is expected any more: what was known of it, so that more is cheap to write, may go."""
+        self._known.forget(trajectory)
+        self._headers.pop(trajectory, None)
+
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:

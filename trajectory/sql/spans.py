@@ -87,6 +87,13 @@ class Known:
         while len(self._stored) > self._max_spans:
             del self._stored[next(iter(self._stored))]
 
+    def forget(self, trajectory: str) -> None:
+        """Nothing of it will be written any more. What it shares with others is only asked of the database again."""
+        uses = self._uses.pop(trajectory, set())
+        self._use_count -= len(uses)
+        for digest in uses:
+            self._stored.pop(digest, None)
+
     def clear(self) -> None:
         self._stored.clear()
         self._uses.clear()

@@ -150,9 +150,13 @@ class SqlStore:
     def put_runs(self, runs: Iterable[Run]) -> None:
         new = self._upsert(schema.runs)
         kept = {name: new.excluded[name] for name in ("bakeoff", "document")}
-        rows = [{"id": clean(r.id), "bakeoff": clean(r.bakeoff), "document": r.model_dump_json()} for r in runs]
+        ended = list(runs)
+        rows = [{"id": clean(r.id), "bakeoff": clean(r.bakeoff), "document": r.model_dump_json()} for r in ended]
         if rows:
             self._put(new.on_conflict_do_update(index_elements=["id"], set_=kept), rows)
+        with self._turn:
+            for run in ended:
+                self._appender.over(clean(run.trajectory))
 
     def runs(self, bakeoff: str) -> list[Run]:
         table = schema.runs

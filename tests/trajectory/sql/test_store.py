@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from tests.support.attempts import TOOLS, body, model_attempt
+from tests.support.scored_runs import run
 from trajectory.errors import StoreError
 from trajectory.record import Body, Span
 from trajectory.sql.engine import engine_for
@@ -188,6 +189,22 @@ def test_what_is_known_of_spans_is_bounded() -> None:
     assert sum(known.is_stored(f"{number}-{n}".encode()) for number in range(100) for n in range(4)) == 10
     assert sum(len(known.used_by(f"t{number}")) for number in range(100)) == 20
     assert known.used_by("t99") == {b"99-0", b"99-1", b"99-2", b"99-3"}
+
+
+def test_of_a_run_that_has_ended_nothing_is_remembered_and_its_spans_stay_counted(
+    sql_store: SqlStore, database_url: str
+) -> None:
+    for number, trajectory in enumerate(("over", "live")):
+        sql_store.append([model_attempt(number, trajectory=trajectory)])
+    sql_store.put_runs([run(trajectory="over")])
+    known = sql_store._appender._known
+    assert (known.used_by("over"), len(known.used_by("live")) > 2) == (set(), True)
+    for number, trajectory in enumerate(("over", "live", "new"), start=2):
+        sql_store.append([model_attempt(number, trajectory=trajectory)])
+    assert {count for (count,) in _ask(database_url, "SELECT MAX(uses) FROM spans")} == {3}
+    for trajectory in ("over", "live", "new"):
+        sql_store.delete(trajectory)
+    assert _ask(database_url, "SELECT COUNT(*) FROM spans") == [(0,)]
 
 
 def test_a_database_that_another_process_holds_is_a_store_error(
