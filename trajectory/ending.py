@@ -19,7 +19,7 @@ def answered(asked: ModelAsked, attempt: Attempt | AttemptView, end: End, *, was
         is_free=not was_sent or _is_free(attempt),
         usage=answer.usage if answer is not None else None,
         model=answer.model if answer is not None else None,
-        answer_bytes=_written(answer, attempt.reply_bytes, end),
+        answer_bytes=None if attempt.first_byte_s is None else _written(answer, attempt.reply_bytes, end),
     )
 
 
