@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from policies.approvals.rule import Approvals
-from policies.approvals.settings import ApprovalSettings
 from policies.engine import Engine
 from policies.memory_ledger import MemoryLedger
-from policies.rule import Rule
-from proxy.approvals import ApprovalAsked, Decision
+from proxy.approvals import Decision
 from proxy.arrivals import ClientLeft, Decided, ReplyBegan, ReplyEnded, ReplyPart, UpstreamFailed
-from proxy.effects import AskApproval
 from proxy.hall import Hall
-from proxy.redactor import Redactor
-from tests.support.approving import ALLOWED, DENIED, TIMED_OUT
+from tests.support.approving import ALLOWED, DENIED, TIMED_OUT, decide, house, questions, rule
 from tests.support.detecting import redactor
 from tests.support.driving import (
     DONE,
@@ -38,29 +32,12 @@ PAY = ("c1", "pay", '{"to": "acme", "amount": 900}')
 ORDERS = "/orders/pay"
 
 
-def house(*more: Rule, redactor: Redactor | None = None, allowed: list[str] | None = None, **settings: Any) -> Hall:
-    approvals = Approvals(ApprovalSettings.model_validate({"tools": {"pay": {}}, **settings}))
-    return hall(*rules(allowed=allowed, max_retries=1), approvals, *more, redactor=redactor)
-
-
-def questions(exchange: Driven) -> list[ApprovalAsked]:
-    """All that were asked so far."""
-    return [one for effect in exchange.effects if isinstance(effect, AskApproval) for one in effect.asked]
-
-
 def proposed(made: Hall, *calls: tuple[str, str, str], content: str | None = "hello", at_s: float = 0.3) -> Driven:
     exchange = Driven(made)
     exchange.ask(asking())
     reply = completion(content, calls)
     exchange.give(ReplyBegan(200, JSON, 0.1, len(reply)), ReplyPart(reply, 0.2), ReplyEnded(at_s))
     return exchange
-
-
-def decide(exchange: Driven, *decisions: Decision, at_s: float = 0.5) -> bytes:
-    """On the latest questions, in their order; what the client has then."""
-    asked = [effect for effect in exchange.effects if isinstance(effect, AskApproval)][-1].asked
-    exchange.give(Decided({one.id: said for one, said in zip(asked, decisions, strict=False)}, at_s))
-    return exchange.delivered
 
 
 def calls_of(reply: bytes) -> list[str]:
@@ -240,8 +217,7 @@ def test_a_call_of_a_tool_that_is_not_allowed_is_refused(said: Decision, code: s
 
 def test_while_people_decide_nothing_is_reserved() -> None:
     made, ledger = house(), MemoryLedger()
-    approvals = Approvals(ApprovalSettings.model_validate({"tools": {"pay": {}}}))
-    made.engine = Engine([*rules(max_retries=1), approvals], ledger)
+    made.engine = Engine([*rules(max_retries=1), rule()], ledger)
     first = called(made)
     decide(first, ALLOWED)
     first.give(UpstreamFailed("reset", "gone", 0.9))

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
+from policies.approvals.rule import Approvals
+from policies.approvals.settings import ApprovalSettings
 from proxy.approvals import ApprovalAsked, Decision
+from proxy.arrivals import Decided
+from proxy.effects import AskApproval
+from proxy.hall import Hall
+from proxy.redactor import Redactor
+from tests.support.driving import Driven, hall, rules
 
 ALLOWED = Decision("allowed", "ada", "as agreed")
 DENIED = Decision("denied", "bob", "not on a Friday")
@@ -43,3 +51,24 @@ class People:
 
     def settle(self, asked: ApprovalAsked, decision: Decision) -> None:
         self._waiting[asked.id].set_result(decision)
+
+
+def rule(**settings: Any) -> Approvals:
+    """Each call of `pay` waits."""
+    return Approvals(ApprovalSettings.model_validate({"tools": {"pay": {}}, **settings}))
+
+
+def house(*, redactor: Redactor | None = None, allowed: list[str] | None = None, **settings: Any) -> Hall:
+    return hall(*rules(allowed=allowed, max_retries=1), rule(**settings), redactor=redactor)
+
+
+def questions(exchange: Driven) -> list[ApprovalAsked]:
+    """All that were asked so far."""
+    return [one for effect in exchange.effects if isinstance(effect, AskApproval) for one in effect.asked]
+
+
+def decide(exchange: Driven, *decisions: Decision, at_s: float = 0.5) -> bytes:
+    """On the latest questions, in their order; what the client has then."""
+    asked = [effect for effect in exchange.effects if isinstance(effect, AskApproval)][-1].asked
+    exchange.give(Decided({one.id: said for one, said in zip(asked, decisions, strict=False)}, at_s))
+    return exchange.delivered

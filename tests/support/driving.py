@@ -120,8 +120,8 @@ class Driven:
         self.give(ReplyBegan(status, headers, 0.1, len(body)), ReplyPart(body, 0.2), ReplyEnded(0.3))
         return self.delivered
 
-    def flow(self, *parts: bytes) -> bytes:
-        self.give(ReplyBegan(200, STREAM, 0.1), *(ReplyPart(part, 0.2) for part in parts), ReplyEnded(0.3))
+    def flow(self, *parts: bytes, headers: Headers = STREAM) -> bytes:
+        self.give(ReplyBegan(200, headers, 0.1), *(ReplyPart(part, 0.2) for part in parts), ReplyEnded(0.3))
         return self.delivered
 
     @property
