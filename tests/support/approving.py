@@ -44,6 +44,10 @@ class People:
         finally:
             del self._waiting[asked.id]
 
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     async def question(self) -> ApprovalAsked:
         """The next question that nobody has looked at. TimeoutError where none comes."""
         async with asyncio.timeout(10):
