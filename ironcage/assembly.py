@@ -18,6 +18,7 @@ from policies.redaction.pseudonyms import Pseudonyms
 from proxy.approval_desk import Desk
 from proxy.environment import UpstreamAddress, vendor_of
 from proxy.gateway import Gateway
+from proxy.gateway_admission import Admission
 from proxy.hall import Hall
 from proxy.headers import key_header
 from proxy.intercept.door import InterceptDoor
@@ -170,7 +171,7 @@ def open_doors(loaded: Loaded, *, store: Store | None = None, default_upstream: 
         recorder,
         client,
         max_body_bytes=settings.max_body_bytes,
-        access_token=settings.access_token,
+        admission=Admission(settings.access_token),
         hop_secret=secrets.token_hex(16),
         keys=_keys(settings.upstreams),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -44,10 +43,11 @@ from proxy.effects import (
 )
 from proxy.exchange import Exchange
 from proxy.exchange_states import State
+from proxy.gateway_admission import Admission, is_same
 from proxy.gateway_listening import bound_port, is_loopback
-from proxy.gateway_replies import NO_WEBSOCKETS, not_a_name, plain_error, turned_away
+from proxy.gateway_replies import NO_WEBSOCKETS, plain_error, turned_away
 from proxy.hall import Hall, Visitor
-from proxy.headers import forwarded, returned, tokens, with_key, without_token
+from proxy.headers import forwarded, returned, with_key, without_token
 from proxy.routing import Destination
 from proxy.street import Answer
 from proxy.upstream import Patience, UpstreamBroke, UpstreamClient
@@ -90,7 +90,7 @@ class Gateway:
     recorder: Recorder
     client: UpstreamClient
     max_body_bytes: int = 64 * 1024 * 1024
-    access_token: str | None = None
+    admission: Admission = field(default_factory=Admission)
     hop_secret: str = ""
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By upstream: the header with the key that the proxy holds in place of the agents."""
@@ -103,7 +103,7 @@ class Gateway:
 
     async def listen(self, host: str, port: int, *, door: Door = "base_url") -> int:
         """Listen; returns the bound port. OperatorError if that is not possible, or not safe without a token."""
-        if self.access_token is None and not is_loopback(host):
+        if self.admission.access_token is None and not is_loopback(host):
             raise OperatorError(
                 f"listening on {host} would let anyone on the network use your keys",
                 hint="set access_token in the configuration, or listen on 127.0.0.1",
@@ -161,16 +161,14 @@ class Gateway:
                 waiter.set_result(None)
 
     async def _base_url(self, request: web.BaseRequest) -> web.StreamResponse:
-        token = self.access_token
-        if token is not None and not any(_same(given, token) for given in tokens(request.raw_headers)):
-            why = "the access token is missing or wrong; send it as x-ironcage-token, or as the API key"
-            return plain_error(401, "unauthorized", why)
+        if (refused := self.admission.refusal(request)) is not None:
+            return refused
         return await self._serve(request, Visitor.from_headers(request.headers, request.remote), None)
 
     async def _through_proxy(self, request: web.BaseRequest) -> web.StreamResponse:
         """Only the proxy door may come in here: it proves itself with this process's secret."""
         given = request.headers.get("x-ironcage-hop", "")
-        if not self.hop_secret or not _same(given, self.hop_secret):
+        if not self.hop_secret or not is_same(given, self.hop_secret):
             return plain_error(403, "route_refused", "this port is for the proxy door")
         target = request.headers.get("x-ironcage-target", "")
         return await self._serve(request, Visitor.from_headers(request.headers, request.remote), target)
@@ -181,7 +179,7 @@ class Gateway:
         try:
             destination = self.hall.destination(request.method, request.raw_path, visitor, target)
         except ClientError as e:
-            return not_a_name(e)
+            return self.admission.not_a_name(e)
         body = b""
         if request.headers.get("Upgrade", "").lower() == "websocket":
             destination = turned_away(destination, 426, NO_WEBSOCKETS)
@@ -195,7 +193,7 @@ class Gateway:
                 destination, visitor, "proxy" if target is not None else "base_url"
             )
         except ClientError as e:
-            return not_a_name(e)
+            return self.admission.not_a_name(e)
         live = _Live(exchange, request, destination, loop, began_s)
         session = destination.session or ""
         self._under_way[session] = self._under_way.get(session, 0) + 1
@@ -208,8 +206,8 @@ class Gateway:
     async def _served(self, live: _Live, body: bytes) -> web.StreamResponse:
         request, destination, exchange = live.request, live.destination, live.exchange
         headers = forwarded(request.raw_headers, judged=destination.route.is_judged or exchange.reviews)
-        if self.access_token is not None:
-            headers = without_token(headers, self.access_token)
+        if self.admission.access_token is not None:
+            headers = without_token(headers, self.admission.access_token)
         try:
             await self._drive(live, RequestArrived(headers, body, 0.0))
             await self._pump(live)
@@ -333,9 +331,10 @@ class Gateway:
 
     async def _ask(self, live: _Live, forward: Forward) -> Answer:
         street = self.hall.streets.get(live.destination.session or "")
-        if street is not None and live.destination.route.kind == "model":
-            return await street.ask(forward, partial(self._send_on, live))
-        return await self._send_on(live, forward)
+        send_on, route = partial(self._send_on, live), live.destination.route
+        if street is None or (route.kind == "web" and route.wire != "mcp"):
+            return await send_on(forward)
+        return await (street.ask if route.kind == "model" else street.ask_tool)(forward, send_on)
 
     async def _send_on(self, live: _Live, forward: Forward) -> Answer:
         upstream = self.hall.upstream(forward.upstream)
@@ -394,7 +393,3 @@ class Gateway:
             self._leftovers.add(task)
             task.add_done_callback(self._leftovers.discard)
             task.add_done_callback(lambda _: self._one_less(session))
-
-
-def _same(given: str, secret: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())

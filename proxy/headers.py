@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from proxy.arrivals import Headers
@@ -14,8 +14,15 @@ _ONE_HOP = frozenset(
         "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
+# Some servers ask another method or another path by these than the one that was judged.
+_ELSEWHERE = frozenset(
+    {
+        "x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-original-uri",
+        "x-rewrite-url",
+    }
+)  # fmt: skip
 # Host and length are the next hop's own; Expect has been answered here.
-_NOT_FORWARDED = _ONE_HOP | {"host", "content-length", "expect"}
+_NOT_FORWARDED = _ONE_HOP | _ELSEWHERE | {"host", "content-length", "expect"}
 _OURS = "x-ironcage-"
 _TOKEN = "x-ironcage-token"  # noqa: S105 -- the name of a header
 
@@ -53,9 +60,9 @@ def returned(headers: Headers, *, whole: bool = False) -> list[tuple[str, str]]:
 
 
 def _name(raw: bytes) -> tuple[str, str]:
-    """As it came, and in lower case."""
+    """As it came, and as the least careful server reads it: in any case, `_` for `-` (RFC 3875, section 4.1.18)."""
     name = raw.decode("latin-1")
-    return name, name.lower()
+    return name, name.lower().replace("_", "-")
 
 
 # The same few names come with every request; long ones are not kept, so that no client can fill the memory of them.
@@ -76,7 +83,7 @@ def key_header(key: str, vendor: Vendor | None) -> tuple[str, str]:
 
 def with_key(headers: Headers, key: tuple[str, str]) -> Headers:
     """`headers` with the proxy's own `key_header` in place of whatever credential the agent sent."""
-    return (*((k, v) for k, v in headers if k.lower() not in _CREDENTIALS), key)
+    return (*((k, v) for k, v in headers if k.lower().replace("_", "-") not in _CREDENTIALS), key)
 
 
 def tokens(raw: Iterable[tuple[bytes, bytes]]) -> list[str]:
@@ -86,6 +93,17 @@ def tokens(raw: Iterable[tuple[bytes, bytes]]) -> list[str]:
         for key, value in raw
         if (name := key.decode("latin-1").lower()) in _CREDENTIALS or name == _TOKEN
     ]
+
+
+def is_of_a_page(headers: Mapping[str, str]) -> bool:
+    """Whether a browser says that a web page sent it: one of anybody's, as none is served here.
+
+    Programs send neither field; extensions and desktop applications have origins of other schemes.
+    """
+    origin = headers.get("Origin")
+    if origin is not None:
+        return origin == "null" or origin.lower().startswith(("http:", "https:"))
+    return headers.get("Sec-Fetch-Site", "none") != "none"
 
 
 def without_token(headers: Headers, token: str) -> Headers:

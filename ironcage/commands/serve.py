@@ -58,7 +58,10 @@ async def _serve(loaded: Loaded, default: str | None) -> None:
         loop.add_signal_handler(number, stop.set)
     async with open_doors(loaded, default_upstream=default) as doors:
         admin, shadows = address(loaded.settings.admin_listen, "admin_listen"), ShadowDesk(doors)
-        async with Console(doors.store, *admin, loaded, shadows=shadows, desk=doors.desk) as console:
+        turned_away = doors.gateway.admission.counts
+        async with Console(
+            doors.store, *admin, loaded, shadows=shadows, desk=doors.desk, turned_away=turned_away
+        ) as console:
             if loaded.settings.shadow is not None:
                 await shadows.start(loaded.settings.shadow)
             _say(doors, console)

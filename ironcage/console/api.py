@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import get_args
 from urllib.parse import quote
 
 from aiohttp import web
 
 from ironcage.console.listing import Wanted, find_page
-from ironcage.console.metrics import CONTENT_TYPE, Metrics, desk_text
+from ironcage.console.metrics import CONTENT_TYPE, Metrics, desk_text, turned_away_text
 from ironcage.console.rendering import data, problem
 from ironcage.scorecards import scored
 from proxy.approval_desk import Desk
@@ -22,10 +22,11 @@ SIDES: tuple[Side, ...] = get_args(Side)
 
 
 class Api:
-    def __init__(self, store: Store, desk: Desk | None = None) -> None:
+    def __init__(self, store: Store, desk: Desk | None = None, turned_away: Mapping[str, int] | None = None) -> None:
         self._store = store
         self._metrics = Metrics(store)
         self._desk = desk
+        self._turned_away = {} if turned_away is None else turned_away
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -78,6 +79,8 @@ class Api:
         text = await asyncio.to_thread(self._metrics.text)
         if self._desk is not None:
             text += desk_text(self._desk)
+        if self._turned_away:
+            text += turned_away_text(self._turned_away)
         return web.Response(body=text.encode("utf-8", "replace"), headers={"Content-Type": CONTENT_TYPE})
 
 

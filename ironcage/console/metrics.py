@@ -95,6 +95,12 @@ def desk_text(desk: Desk) -> str:
     return "\n".join(lines) + "\n"
 
 
+def turned_away_text(counts: Mapping[str, int]) -> str:
+    rows = [({"why": why}, number) for why, number in sorted(counts.items())]
+    meaning = "Requests that were let in by no door and are in no record, by why, since the proxy was started."
+    return "\n".join(_metric("counter", "ironcage_turned_away_total", meaning, rows)) + "\n"
+
+
 def _gauge(name: str, meaning: str, rows: Iterable[tuple[Mapping[str, str], int]]) -> Iterator[str]:
     return _metric("gauge", name, meaning, rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from types import TracebackType
 
 from aiohttp import web
@@ -35,10 +36,12 @@ class Console:
         *,
         shadows: ShadowDesk | None = None,
         desk: Desk | None = None,
+        turned_away: Mapping[str, int] | None = None,
     ) -> None:
         self._store = store
         self._shadows = shadows
         self._desk = desk
+        self._turned_away = turned_away
         self._approvals = Approvals(desk, approvals_token(loaded) if desk is not None else "")
         self._host = host
         self._port = port
@@ -83,7 +86,7 @@ class Console:
             web.post("/login", guard.login),
             *Shadows(self._shadows).routes(),
             *self._approvals.routes(),
-            *Api(self._store, self._desk).routes(),
+            *Api(self._store, self._desk, self._turned_away).routes(),
             *Pages(self._store).routes(),
         ])  # fmt: skip
         return app

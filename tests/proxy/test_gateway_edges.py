@@ -139,7 +139,8 @@ async def test_with_an_access_token_nobody_passes_without_it(tmp_path: Path) -> 
     ):
         for wrong in ({}, {"X_Ironcage_Token": "sesam"}, {"X_Ironcage_Token": "\x80\xff"}):
             assert (await exchanged(served, f"/m{CHAT}", asking(), **wrong))[0] == 401
-        assert model.seen == []
+        assert model.seen == [] and served.attempts == []
+        assert served.doors.gateway.admission.counts == {"no_token": 3}
         assert (await exchanged(served, f"/m{CHAT}", asking(), X_Ironcage_Token="sesame"))[0] == 200
     assert "sesame" not in repr(model.seen)
 
@@ -159,6 +160,25 @@ async def test_the_access_token_may_come_as_the_api_key_and_goes_no_further(tmp_
         assert (await exchanged(served, f"/m{CHAT}", asking(), **keyed))[0] == 200
         assert "sesame" not in repr(served.attempts)
     assert "sesame" not in repr(model.seen) and model.seen[1].header("authorization") == "Bearer real"
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1:8800", "Sec_Fetch_Site": "same-origin"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+    ],
+)
+async def test_a_web_page_cannot_spend_the_keys_of_a_proxy_on_loopback(tmp_path: Path, marks: dict[str, str]) -> None:
+    """A browser connects to loopback for any page, also under the page's own name (DNS rebinding)."""
+    async with Scripted(answering(whole(completion()))) as model, serve(tmp_path, **upstreams(model)) as served:
+        assert (await exchanged(served, f"/m{CHAT}", asking(), **marks))[0] == 403
+        assert served.doors.gateway.admission.counts == {"of_a_page": 1} and served.attempts == []
+        harmless = {"Origin": "vscode-file://vscode-app", "Sec_Fetch_Mode": "cors"}
+        assert (await exchanged(served, f"/m{CHAT}", asking(), **harmless))[0] == 200
+    assert len(model.seen) == 1
 
 
 async def test_it_does_not_listen_off_loopback_without_a_token(tmp_path: Path) -> None:

@@ -57,3 +57,20 @@ def test_a_reply_keeps_its_fields_in_order_but_for_those_of_the_hop() -> None:
     kept = [("Date", "d"), ("Set-Cookie", "a"), ("Content-Length", "3"), ("Set-Cookie", "b")]
     assert list(returned(fields)) == kept
     assert list(returned(fields, whole=True)) == [field for field in kept if field[0] != "Content-Length"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-HTTP-Method-Override", "x_http_method_override", "X-Original-URL", "X_Rewrite_Url", "Transfer_Encoding",
+        "Content_Length", "X_Ironcage_Session", "Proxy_Authorization", "Accept_Encoding",
+    ],
+)  # fmt: skip
+def test_no_header_makes_a_server_read_another_request_than_the_one_that_was_judged(name: str) -> None:
+    """Also where it takes `_` for `-`, as CGI and its heirs do."""
+    sent = forwarded(raw((name, "DELETE"), ("X_Custom", "kept")), judged=True)
+    assert sent == (("X_Custom", "kept"), ("Accept-Encoding", "identity"))
+
+
+def test_a_credential_in_another_spelling_gives_way_to_the_proxys_key_too() -> None:
+    assert with_key((("X_Api_Key", "agent"),), ("x-api-key", "k")) == (("x-api-key", "k"),)

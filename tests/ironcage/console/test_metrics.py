@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
-from ironcage.console.metrics import Metrics
+from ironcage.console.metrics import Metrics, turned_away_text
 from tests.support.attempts import model_attempt, tool_attempt
 from tests.support.console import Browser
 from trajectory.memory import MemoryStore
@@ -64,3 +65,12 @@ def test_second_scrape_reads_only_what_changed() -> None:
 
 def test_empty_store_has_metrics_too() -> None:
     assert samples(Metrics(MemoryStore()).text()) == {"ironcage_bakeoffs": 0, "ironcage_tasks": 0}
+
+
+def test_what_was_turned_away_at_the_door_is_counted_as_it_is_in_no_record() -> None:
+    text = turned_away_text(Counter({"no_token": 3, "of_a_page": 1}))
+    assert text.splitlines()[1:] == [
+        "# TYPE ironcage_turned_away_total counter",
+        'ironcage_turned_away_total{why="no_token"} 3',
+        'ironcage_turned_away_total{why="of_a_page"} 1',
+    ]
