@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ironcage.recorded_asks import most_spent_usd, prompt_tokens
 from policies.constraints import Constraints
+from policies.spend import SpendBudget
 from trajectory.runs import Run
 from trajectory.trajectory import Trajectory
 
@@ -30,6 +32,10 @@ class Used:
     sent_bytes: int
     received_bytes: int
     wall_s: float | None
+    prompt_tokens: int | None = None
+    """Of its largest prompt; None where no provider counted one."""
+    most_usd: float | None = None
+    """Most that was spent and reserved together; None where a model has no price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class Profile:
     room: str = field(default="")
 
 
-def used(trajectory: Trajectory) -> Used:
+def used(trajectory: Trajectory, budget: SpendBudget) -> Used:
+    """`budget` has the prices and assumptions that a spend limit would go by."""
     views = [view for step in trajectory.steps for view in step.attempts]
     tools = {view.tool.name for view in views if view.tool is not None and view.end != "refused"}
     for view in views:
@@ -78,6 +85,8 @@ def used(trajectory: Trajectory) -> Used:
         sent_bytes=sum(view.request_bytes for view in views),
         received_bytes=sum(view.reply_bytes for view in views),
         wall_s=launched_s if launched_s is not None else ended - began if views else None,
+        prompt_tokens=max((count for view in views if (count := prompt_tokens(view))), default=None),
+        most_usd=most_spent_usd(trajectory, budget),
     )
 
 
@@ -101,9 +110,12 @@ def profile(
     cpu = [r.certificate.cpu_s * 1000 for r in caged if r.certificate.cpu_s is not None]
     moved = [u.sent_bytes + (u.received_bytes if count == "both" else 0) for u in amounts]
     wall = [u.wall_s for u in amounts if u.wall_s is not None]
+    prompts = [float(u.prompt_tokens) for u in amounts if u.prompt_tokens is not None]
     found = [
         _measure("max_retries", "retries", "", [float(u.retries) for u in amounts], _as_seen),
         _measure("network_egress_limit_mb", f"bytes ({count})", "MB", [b / MB for b in moved], _rounded),
+        _measure("spend_limit_usd", "spent and reserved", "USD", _all_known(amounts), _rounded),
+        _measure("context_limit_tokens", "largest prompt", "tokens", prompts, _whole),
         _measure("wall_timeout_s", "wall time", "s", wall, _whole),
         _measure("memory_limit_mb", "peak memory of bake-off runs", "MB", memory, _whole),
         _measure("cpu_timeout_ms", "CPU time of bake-off runs", "ms", cpu, _whole),
@@ -119,11 +131,17 @@ def profile(
         measures=measures,
         tools_called=tuple(called),
         tools_only_offered=tuple(offered),
-        unknown=tuple(_unknown(bool(memory), bool(cpu), bool(called))),
+        unknown=tuple(_unknown(bool(memory), bool(cpu), bool(called), bool(_all_known(amounts)))),
         trajectories=len(amounts),
         left_out=left_out,
         room=_room(measures, memory_bytes, cpus),
     )
+
+
+def _all_known(amounts: Sequence[Used]) -> list[float]:
+    """What each trajectory cost; nothing if that is not known of all, as a limit would then refuse models."""
+    known = [u.most_usd for u in amounts if u.most_usd is not None]
+    return known if len(known) == len(amounts) else []
 
 
 def _measure(
@@ -152,7 +170,7 @@ def _as_seen(largest: float) -> tuple[float, str]:
 def _rounded(largest: float) -> tuple[float | None, str]:
     value = largest * HEADROOM
     if value <= 0:
-        return None, "nothing was moved"
+        return None, "it was 0"
     step = 10.0 ** (math.floor(math.log10(value)) - 1)  # two digits say all that n runs can
     return round(math.ceil(value / step) * step, 9), f"largest of n x {HEADROOM}, rounded up to two digits"
 
@@ -165,7 +183,7 @@ def _number(value: float | None) -> float | int | None:
     return int(value) if value is not None and value.is_integer() else value
 
 
-def _unknown(memory: bool, cpu: bool, tools: bool) -> Iterable[str]:
+def _unknown(memory: bool, cpu: bool, tools: bool, cost: bool) -> Iterable[str]:
     if not memory or not cpu:
         what = " and ".join(name for name, known in (("memory", memory), ("CPU time", cpu)) if not known)
         yield (
@@ -174,6 +192,8 @@ def _unknown(memory: bool, cpu: bool, tools: bool) -> Iterable[str]:
         )
     if not tools:
         yield "tools: no call of a tool was recorded, so none can be listed"
+    if not cost:
+        yield "cost: some trajectories asked a model without a price; policies.spend.prices may state one"
     yield "rare inputs: what none of these trajectories met is not in these numbers"
 
 

@@ -6,16 +6,19 @@ follows it is a hint, not a prediction. Memory, CPU and wall time are the cage's
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from ironcage.recorded_asks import recorded_ask
 from policies.building import build_rules
 from policies.constraints import Constraints
 from policies.engine import Engine
 from policies.memory_ledger import MemoryLedger
 from policies.settings import PolicySettings
 from policies.verdict import DropTools, Refuse, Verdict
-from trajectory.events import AttemptEnded, BytesMoved, CallProposed, ModelAsked, ToolAsked
+from trajectory.ending import answered
+from trajectory.events import AttemptEnded, BytesMoved, CallProposed, End, ModelAsked, ToolAsked
+from trajectory.steps import views_in_order
 from trajectory.trajectory import AttemptView, OutcomeLabel, Step, Trajectory
 
 JUDGED = (
@@ -24,6 +27,8 @@ JUDGED = (
     "egress_host_refused",
     "egress_budget_exhausted",
     "retry_budget_exhausted",
+    "spend_budget_exhausted",
+    "context_budget_exhausted",
 )
 """Codes of the rules that constraints make; refusals for other reasons would be the same."""
 
@@ -65,8 +70,8 @@ def rejudge(
     refused: list[Change] = []
     passed: list[Change] = []
     dropped: dict[str, None] = {}
-    for step, view in _in_order(trajectory.steps):
-        now, offered_less = _judged(engine, trajectory.id, step, view, policies)
+    for step, view in views_in_order(trajectory.steps):
+        now, offered_less = _judged(engine, trajectory, step, view)
         was = _was(step, view)
         known = {(change.code, change.subject) for change in was}
         refused += [change for change in now if (change.code, change.subject) not in known]
@@ -76,51 +81,44 @@ def rejudge(
     return Rejudged(trajectory.id, trajectory.task, trajectory.label, tuple(refused), tuple(passed), tuple(dropped))
 
 
-def _in_order(steps: Sequence[Step]) -> Iterator[tuple[Step, AttemptView]]:
-    """By start: attempts of several operations may have been under way at once."""
-    pairs = [(step, view) for step in steps for view in step.attempts]
-    yield from sorted(pairs, key=lambda pair: (pair[1].started_at, pair[1].number, pair[1].id))
-
-
 def _judged(
-    engine: Engine, trajectory: str, step: Step, view: AttemptView, policies: PolicySettings
+    engine: Engine, trajectory: Trajectory, step: Step, view: AttemptView
 ) -> tuple[list[Change], frozenset[str]]:
     """The refusals of one attempt, and the tools that would not be offered."""
-    verdict = engine.judge(_asked(trajectory, step, view))
+    asked = _asked(trajectory, step, view)
+    verdict = engine.judge(asked)
+    granted = asked if isinstance(asked, ModelAsked) and not isinstance(verdict, Refuse) else None
     dropped = verdict.names if isinstance(verdict, DropTools) else frozenset()
+    was_sent = False
     if not isinstance(verdict, Refuse):
-        verdict = engine.judge(BytesMoved(trajectory, step.host, sent=view.request_bytes))
+        verdict = engine.judge(BytesMoved(trajectory.id, step.host, sent=view.request_bytes))
+        was_sent = not isinstance(verdict, Refuse)
+    changes = _replied(engine, trajectory.id, step, view) if was_sent else []
     if isinstance(verdict, Refuse):
-        engine.settle(AttemptEnded(trajectory, step.digest, "refused"))
-        return [_change(step, view, verdict)], dropped
-    changes: list[Change] = []
+        changes = [_change(step, view, verdict)]
+    is_cut = not was_sent or any(change.code == "egress_budget_exhausted" for change in changes)
+    # an attempt that was refused then, and would go through, is taken to end well: how it would have is not known
+    end: End = "refused" if is_cut else "complete" if view.end == "refused" else view.end
+    ended = AttemptEnded(trajectory.id, step.digest, end)
+    engine.settle(ended if granted is None else answered(granted, view, end, was_sent=was_sent))
+    return changes, dropped
+
+
+def _replied(engine: Engine, trajectory: str, step: Step, view: AttemptView) -> list[Change]:
     verdicts: list[Verdict] = [engine.judge(BytesMoved(trajectory, step.host, received=view.reply_bytes))]
     if view.answer is not None and not isinstance(verdicts[0], Refuse):
         # arguments as they were written down: with pseudonyms, where values were masked
         calls = [CallProposed(trajectory, call.name, call.id, call.arguments) for call in view.answer.calls]
         verdicts += [engine.judge(call) for call in calls]
-    changes += dict.fromkeys(_change(step, view, verdict) for verdict in verdicts if isinstance(verdict, Refuse))
-    cut = isinstance(verdicts[0], Refuse)
-    # an attempt that was refused then, and would go through, is taken to end well: how it would have is not known
-    end = "refused" if cut else "complete" if view.end == "refused" else view.end
-    engine.settle(AttemptEnded(trajectory, step.digest, end))
-    return changes, dropped
+    return list(dict.fromkeys(_change(step, view, verdict) for verdict in verdicts if isinstance(verdict, Refuse)))
 
 
-def _asked(trajectory: str, step: Step, view: AttemptView) -> ModelAsked | ToolAsked:
+def _asked(trajectory: Trajectory, step: Step, view: AttemptView) -> ModelAsked | ToolAsked:
     if step.kind == "model":
-        return ModelAsked(
-            trajectory=trajectory,
-            upstream=step.upstream,
-            host=step.host,
-            model=step.model or "",
-            digest=step.digest,
-            body_bytes=view.request_bytes,
-            tools=tuple(tool.name for tool in step.tools),
-        )
+        return recorded_ask(trajectory, step, view)
     tool = view.tool
     return ToolAsked(
-        trajectory=trajectory,
+        trajectory=trajectory.id,
         upstream=step.upstream if step.kind == "tool" else None,
         host=step.host,
         tool=tool.name if tool is not None else "",

@@ -53,11 +53,11 @@ def build_rules(
     if limits.max_retries is not None:
         rules.append(RetryBudget(limits.max_retries, settings.retries.on_exhausted))
     if limits.spend_limit_usd is not None:
-        rules.append(_spend(limits.spend_limit_usd, settings.spend))
+        rules.append(spend_budget(limits.spend_limit_usd, settings.spend))
     return tuple(rules)
 
 
-def _spend(limit_usd: float, settings: SpendSettings) -> SpendBudget:
+def spend_budget(limit_usd: float, settings: SpendSettings) -> SpendBudget:
     load_prices()  # now, and not while the first call waits
     return SpendBudget(
         limit_usd,

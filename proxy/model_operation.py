@@ -253,6 +253,8 @@ class ModelOperation:
         extra: dict[str, str] = {}
         if self._asked is not None and self._asked.max_tokens is not None:
             extra["max_tokens"] = str(self._asked.max_tokens)
+        if self._asked is not None and self._asked.answers > 1:
+            extra["answers"] = str(self._asked.answers)
         if self.swap is not None and self._asked is not None:
             extra["asked_model"] = self._asked.model
         if self._prompted:

@@ -22,6 +22,12 @@ def refusals_in(attempt: Attempt) -> int:
     return noted or int(attempt.end == "refused")
 
 
+def views_in_order(steps: Iterable[Step]) -> list[tuple[Step, AttemptView]]:
+    """All attempts by start: those of several operations may have been under way at once."""
+    pairs = [(step, view) for step in steps for view in step.attempts]
+    return sorted(pairs, key=lambda pair: (pair[1].started_at, pair[1].number, pair[1].id))
+
+
 def in_order(attempts: Iterable[Attempt]) -> list[Attempt]:
     return sorted(attempts, key=_order)
 

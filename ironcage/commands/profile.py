@@ -16,12 +16,15 @@ from ironcage.output import Json, print_json, print_table, print_text, written_n
 from ironcage.profiling import Measure, Profile, Used, profile, used
 from ironcage.reach import build_store
 from ironcage.settings import load
+from policies.building import spend_budget
+from policies.spend import SpendBudget
 from trajectory.errors import OperatorError
 from trajectory.runs import Run
 from trajectory.store import Store
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MOST = 100_000
+_NO_LIMIT_USD = 1e9
 
 
 @app.command("profile")
@@ -39,7 +42,8 @@ def suggest(
     """
     loaded = load(context.obj)
     with closing(build_store(loaded)) as store:
-        amounts, left_out = _amounts(store, task)
+        spend = loaded.settings.policies.spend.model_copy(update={"per": "trajectory", "unpriced": "refuse"})
+        amounts, left_out = _amounts(store, task, spend_budget(_NO_LIMIT_USD, spend))
         if not amounts:
             raise OperatorError(
                 "no live or imported trajectory is recorded" + (f" of task {task}" if task else ""),
@@ -66,11 +70,11 @@ def suggest(
         typer.echo(f"wrote {output}", err=True)
 
 
-def _amounts(store: Store, task: str | None) -> tuple[list[Used], int]:
+def _amounts(store: Store, task: str | None, budget: SpendBudget) -> tuple[list[Used], int]:
     summaries = [one for source in ("live", "imported") for one in store.find(task=task, source=source, limit=_MOST)]
     counted = [one for one in summaries if one.attempts and one.label != "failed"]
     failed = sum(one.label == "failed" for one in summaries)
-    return [used(store.trajectory(one.id)) for one in counted], failed
+    return [used(store.trajectory(one.id), budget) for one in counted], failed
 
 
 def _runs(store: Store, task: str | None) -> Iterator[Run]:

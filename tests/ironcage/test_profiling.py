@@ -6,10 +6,15 @@ from hypothesis import strategies as st
 
 from ironcage.profiling import MB, Used, percentile, profile, used
 from policies.constraints import Constraints
+from policies.prices import PriceList
+from policies.spend import SpendBudget
 from tests.support.scored_runs import attempt, calls, certificate, refuse, run, step, tool_step, trajectory
 from trajectory.runs import Limits, Run
 
 GIB = 1024**3
+
+
+BUDGET = SpendBudget(1e9, PriceList({}))
 
 
 def amount(**fields: object) -> Used:
@@ -32,12 +37,13 @@ def test_use_counts_what_happened_and_not_what_was_refused() -> None:
             ),
             tool_step("look", index=1),
             step(attempt(400, end="refused"), kind="tool", index=2),
-        )
+        ),
+        BUDGET,
     )
     assert found.retries == 1
     assert found.tools == {"look"}
     assert (found.sent_bytes, found.received_bytes) == (400, 400)
-    assert used(trajectory()).wall_s is None
+    assert used(trajectory(), BUDGET).wall_s is None
 
 
 BYTES = st.integers(0, 10**12)
