@@ -43,7 +43,7 @@ DEFINITIONS: dict[str, str] = {
     "they passed their checks",
     "retries": "attempts beyond the first of an operation; an operation is one call as the agent meant it",
     "TTFT": "time to the first byte of the last attempt of a model call. Runs whose streams were translated from "
-    "another wire format are left out: their first byte waits for the whole reply. Model call s is comparable throughout",
+    "another wire format are left out: their first byte waits for the whole reply. Model call s is not affected",
     "interval of a rate": "Wilson score interval at 95 %; with several trials of a task, n is the effective size "
     "n / design effect, because trials of one task are not independent",
     "interval of a mean": "95 % t interval, standard error clustered by task (Miller 2024, with C / (C - 1))",
