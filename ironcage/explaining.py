@@ -13,7 +13,7 @@ from policies.hosts import parse_host
 from policies.memory_ledger import MemoryLedger
 from policies.quoting import listed, shown
 from policies.settings import PolicySettings
-from policies.verdict import AwaitArguments, Refuse
+from policies.verdict import AskPerson, AwaitArguments, Refuse
 from trajectory.errors import OperatorError
 from trajectory.events import CallProposed, ToolAsked
 
@@ -44,6 +44,7 @@ def explain(loaded: Loaded) -> list[Sentence]:
     return [
         _tools(constraints, policies),
         *_arguments(policies),
+        *_approvals(policies),
         _hosts(loaded),
         _bytes(constraints, policies),
         _retries(constraints, policies),
@@ -66,8 +67,11 @@ def explain_tool(loaded: Loaded, tool: str, arguments: str | None = None) -> Ans
     else:
         entry = next(e for e in allowed if e == tool or (e.endswith("*") and tool.startswith(e[:-1])))
         why = f'The tool "{shown(tool)}" may be called: constraints.allowed_tools has "{shown(entry)}".'
+    if isinstance(verdict, AskPerson):
+        why += f" This call waits for a person, though (policies.approvals). {verdict.why}"
     if isinstance(verdict, AwaitArguments):
-        why += " Its arguments are judged as well (policies.tools.arguments)."
+        by = " and policies.approvals" if loaded.settings.policies.approvals is not None else ""
+        why += f" Its arguments are judged as well (policies.tools.arguments{by})."
     return Answer("tool", tool, True, "tool_allowlist", "", why)
 
 
@@ -123,6 +127,28 @@ def _arguments(policies: PolicySettings) -> list[Sentence]:
             (f"policies.tools.arguments.{tool}",),
         )
         for tool, arguments in policies.tools.arguments.items()
+    ]
+
+
+def _approvals(policies: PolicySettings) -> list[Sentence]:
+    """One sentence for each tool whose calls may wait for a person."""
+    approvals = policies.approvals
+    if approvals is None:
+        return []
+    remembered = {
+        "call": "each is asked about by itself",
+        "trajectory": "the same call is asked about once in a trajectory",
+    }[approvals.remember]
+    return [
+        Sentence(
+            "approvals",
+            f'Calls of "{shown(tool)}" wait up to {approvals.timeout_s:g} s for a person to allow them'
+            + (", unless " if approved.unless else "")
+            + " and ".join(f"{shown(argument)} is {described(asked)}" for argument, asked in approved.unless.items())
+            + f"; {remembered}.",
+            (f"policies.approvals.tools.{tool}",),
+        )
+        for tool, approved in approvals.tools.items()
     ]
 
 

@@ -72,6 +72,17 @@ def test_url_in_place_of_a_host_is_the_operators_fault(tmp_path: Path) -> None:
         explain_host(settings(tmp_path), "https://example.com/x")
 
 
+def test_calls_that_wait_for_a_person_are_explained(tmp_path: Path) -> None:
+    approvals = {"tools": {"pay": {"unless": {"amount": {"max": 100}}}, "drop": {}}, "remember": "trajectory"}
+    loaded = settings(tmp_path, policies={"approvals": approvals})
+    text = " ".join(sentence.text for sentence in explain(loaded) if sentence.rule == "approvals")
+    assert '"pay" wait up to 300 s for a person to allow them, unless amount is a number, at most 100; the same' in text
+    assert '"drop" wait up to 300 s for a person to allow them; the same call' in text
+    assert "policies.approvals" in explain_tool(loaded, "pay").text
+    assert "waits for a person" in explain_tool(loaded, "functions.pay", '{"amount": 900}').text
+    assert "waits" not in explain_tool(loaded, "pay", '{"amount": 9}').text
+
+
 def test_arguments_are_explained_and_a_call_is_answered_with_its_own(tmp_path: Path) -> None:
     rules = {"pay": {"amount": {"max": 100}}, "file_*": {"path": {"under": ["/workspace"]}}}
     loaded = settings(tmp_path, policies={"tools": {"arguments": rules}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -296,3 +297,35 @@ def test_nothing_is_asked_where_no_rule_leaves_calls_to_people() -> None:
     assert not made.engine.reads_arguments  # so streams have the plain reader
     exchange = proposed(made, PAY)
     assert exchange.delivered == completion(calls=(PAY,)) and questions(exchange) == []
+
+
+def message(**fields: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, **fields}).encode()
+
+
+@pytest.mark.parametrize("entry", ["pay", "mcp__files__pay", "mcp__*"])
+def test_a_call_of_an_mcp_server_waits_by_each_of_its_names(entry: str) -> None:
+    exchange = Driven(house(tools={entry: {}}), "/files")
+    body = message(method="tools/call", params={"name": "pay", "arguments": {"to": "acme"}})
+    exchange.ask(body, JSON)
+    assert exchange.forwarded is None and questions(exchange)[0].arguments == '{"to":"acme"}'
+    decide(exchange, ALLOWED)
+    assert exchange.forwarded == body
+
+
+def test_a_batch_of_mcp_messages_does_not_hide_a_call() -> None:
+    exchange = Driven(house(), "/files")
+    exchange.ask(b"[" + message(method="tools/call", params={"name": "pay", "arguments": {}}) + b"]", JSON)
+    assert exchange.forwarded is None and questions(exchange) == []
+    assert exchange.attempt.end == "refused"
+
+
+def test_the_calls_that_a_client_has_sampled_for_a_server_wait_together() -> None:
+    uses = [{"type": "tool_use", "id": f"u{n}", "name": "pay", "input": {"n": n}} for n in (1, 2)]
+    body = message(result={"role": "assistant", "content": uses, "model": "m", "stopReason": "toolUse"})
+    for last, passes in ((ALLOWED, True), (DENIED, False)):
+        exchange = Driven(house(), "/files")
+        exchange.ask(body, JSON)
+        assert [one.arguments for one in questions(exchange)] == ['{"n":1}', '{"n":2}']
+        decide(exchange, ALLOWED, last)
+        assert (exchange.forwarded == body) is passes and len(questions(exchange)) == 2

@@ -26,8 +26,9 @@ UPSTREAMS = {
     "anthropic": Upstream(base_url="https://api.anthropic.com"),
     "gemini": Upstream(base_url="https://generativelanguage.googleapis.com"),
     "orders": Upstream(base_url="http://127.0.0.1:9000", kind="tool"),
+    "files": Upstream(base_url="http://127.0.0.1:9100/mcp", kind="mcp"),
 }
-HOSTS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "127.0.0.1:9000")
+HOSTS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "127.0.0.1:9000", "127.0.0.1:9100")
 STREAM: Headers = (("Content-Type", "text/event-stream"),)
 JSON: Headers = (("Content-Type", "application/json"),)
 
