@@ -11,6 +11,7 @@ from pathlib import Path
 from ironcage.assembly import Doors
 from ironcage.conditions import conditions_of
 from ironcage.reach import agent_environment, ca_folder
+from proxy.approvals import Approver
 from proxy.arrivals import Headers
 from proxy.masking import mask_plain
 from proxy.operation import Swap
@@ -18,6 +19,7 @@ from proxy.prompting import PromptSwap
 from proxy.settings import Upstream
 from proxy.street import Street
 from proxy.upstream import Patience
+from replay.approvals import NOBODY_ASKED, Always
 from replay.house import BudgetSpent, Masked
 from trajectory.errors import OperatorError, UpstreamError
 from trajectory.record import VerdictNote
@@ -65,12 +67,14 @@ class BakeoffHouse:
         budget_spent: BudgetSpent,
         street: Street | None = None,
         prompt: PromptSwap | None = None,
+        approver: Approver | None = None,
     ) -> None:
         hall = self._doors.hall
         if candidate is not None:
             hall.swaps[session] = self._swap(candidate, seed, prompt)
         if street is not None:
             hall.streets[session] = street
+        hall.approvers[session] = approver or Always(NOBODY_ASKED)
         hall.closed.discard(session)
         hall.watchers[session] = _watcher(budget_spent)
         hall.memories.get(session, session, task, None)
@@ -98,6 +102,7 @@ class BakeoffHouse:
         await self._doors.gateway.quiet(session)
         hall.swaps.pop(session, None)
         hall.streets.pop(session, None)
+        hall.approvers.pop(session, None)
         hall.watchers.pop(session, None)
         hall.memories.forget(session)
         hall.mcp_links.forget(session)

@@ -10,6 +10,7 @@ from ironcage.bakeoff_house import BakeoffHouse
 from ironcage.candidates import read_candidate
 from ironcage.conditions import conditions_of
 from proxy.operation import Swap
+from replay.approvals import NOT_EXECUTED, Always
 from replay.shadow import ShadowCounts, ShadowSettings
 from replay.shadow_worker import Shadow
 from replay.swap.street import swap_street
@@ -56,6 +57,7 @@ class LiveHouse:
         hall, street = self.doors.hall, swap_street(candidate, self.house, seed=0)
         await asyncio.to_thread(self.store.launched, trajectory_id(session, None), None, source="shadow")
         parameters = candidate.parameters if candidate.wire is None else {}
+        hall.approvers[session] = Always(NOT_EXECUTED)
         hall.swaps[session] = Swap(
             candidate.upstream, self.host(candidate), candidate.model, parameters, max_tokens=candidate.max_tokens
         )
@@ -66,6 +68,7 @@ class LiveHouse:
         await self.doors.gateway.quiet(session)
         self.doors.hall.swaps.pop(session, None)
         self.doors.hall.streets.pop(session, None)
+        self.doors.hall.approvers.pop(session, None)
 
     async def ask(self, session: str, upstream: str, path: str, body: bytes) -> tuple[int, bytes]:
         return await self.house.ask(session, upstream, path, body)

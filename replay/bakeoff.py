@@ -154,6 +154,7 @@ def _begin(plan: Plan, around: Around, reset: Reset | None, order: str) -> tuple
         min_fidelity=plan.min_fidelity,
         from_step=plan.from_step or 1,
         prompts=plan.prompts,
+        approvals=plan.approvals,
         workspace=plan.workspace,
         reset=reset,
         reset_in=files_change_in(plan.world),
@@ -186,6 +187,8 @@ def _parts(plan: Plan, house: House, worlds: Mapping[str, Snapshot], reset: Rese
         parts["model_answers"] = digest_of({task.id: recordings_digest(house.store, task) for task in plan.tasks})
     if reset is not None:
         parts["reset"] = reset.digest
+    if plan.approvals != "recorded":
+        parts["approvals"] = digest_of(plan.approvals)
     if plan.prompts:
         parts["prompt"] = digest_of({task: swap.texts for task, swap in plan.prompts.items()})
     return parts

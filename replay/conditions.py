@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy.prompting import PromptSwap
+from replay.approvals import Unmatched
 from replay.cage.contract import Cage
 from replay.house import House
 from replay.loop import MAX_STEPS, Pause
@@ -38,6 +39,7 @@ class Conditions:
     min_fidelity: float | None = None
     from_step: int = 1
     prompts: Mapping[str, PromptSwap] = field(default_factory=dict)
+    approvals: Unmatched = "recorded"
     workspace: Workspace = "shared"
     reset: Reset | None = None
     reset_in: frozenset[Mode] = frozenset()

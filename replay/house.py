@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from proxy.approvals import Approver
 from proxy.arrivals import Headers
 from proxy.prompting import PromptSwap
 from proxy.street import Street
@@ -53,12 +54,14 @@ class House(Protocol):
         budget_spent: BudgetSpent,
         street: Street | None = None,
         prompt: PromptSwap | None = None,
+        approver: Approver | None = None,
     ) -> None:
         """From now on all model calls of `session` go to `candidate.upstream` with `candidate.model` and its
         parameters set, whatever the agent asks for, under the same policies as ever; without a candidate they stay as
         the agent made them. With a `prompt`, that is sent in place of the agent's own. A `street` answers them in place
-        of the upstream. What is recorded of it belongs to `task` and has source "replay". Parameters of a candidate
-        that names its wire are its street's to set.
+        of the upstream, and the `approver` decides on calls that wait for a person; without one they are denied.
+        What is recorded of it belongs to `task` and has source "replay". Parameters of a candidate that names its wire
+        are its street's to set.
         OperatorError if the candidate's upstream is not configured.
         """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy.prompting import PromptSwap
+from replay.approvals import Unmatched
 from replay.conditions import Workspace
 from replay.loop import MAX_STEPS
 from replay.task import Task
@@ -48,6 +49,8 @@ class Plan:
     mode: Mode | None = None
     from_step: int | None = None
     """The recorded model step, counted from 1, from which candidates go on; None from the beginning."""
+    approvals: Unmatched = "recorded"
+    """What decides on calls that wait for a person, where the recorded run has no decision (replay/approvals.py)."""
     stop_margin: float | None = None
     """It ends once every pair of candidates is told apart, or lies within this share of each other."""
     prompts: Mapping[str, PromptSwap] = field(default_factory=dict)

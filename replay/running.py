@@ -20,7 +20,7 @@ from replay.task import Task
 from replay.turns.choose import TURNS
 from replay.world.contract import World
 from trajectory.clock import Clock
-from trajectory.runs import Certificate, Limits, Loss, Package, Served
+from trajectory.runs import Approvals, Certificate, Limits, Loss, Package, Served
 from trajectory.trajectory import Step
 
 
@@ -35,6 +35,7 @@ class Ran:
     teacher: Teacher | None = None
     tape: ModelTape | None = None
     losses: tuple[Loss, ...] = ()
+    approvals: Approvals | None = None
     recorded: Recorded = field(default_factory=Recorded)
 
 

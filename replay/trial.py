@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.prompting import has_replaced_prompt
+from replay.approvals import RecordedApprovals, decisions_of
 from replay.cage.contract import StopRequest
 from replay.checks import Finished, last_said, run_checks
 from replay.conditions import Conditions, Slot
@@ -49,6 +50,7 @@ async def run_trial(slot: Slot, conditions: Conditions) -> Run:
             "served": ran.served,
             "packages": ran.packages,
             "losses": ran.losses,
+            "approvals": ran.approvals,
             "sub_agents": ran.recorded.sub_agents,
             **_results(ran),
             **kept,
@@ -120,6 +122,7 @@ async def _in_session(slot: Slot, session: str, place: Place, conditions: Condit
     stop = StopRequest()
     tape, swap = await _street(slot, house, stop)
     prompt = conditions.prompts.get(slot.task.id) if slot.mode in PROMPT_ON_THE_WAY else None
+    people = RecordedApprovals(partial(decisions_of, house.store, slot.task), conditions.approvals)
     house.open_session(
         session,
         slot.candidate if tape is None else None,
@@ -128,6 +131,7 @@ async def _in_session(slot: Slot, session: str, place: Place, conditions: Condit
         budget_spent=stop.stop,
         street=tape or swap,
         prompt=prompt,
+        approver=people,
     )
     try:
         _require_unchanged(conditions)
@@ -141,7 +145,8 @@ async def _in_session(slot: Slot, session: str, place: Place, conditions: Condit
     if prompt is not None and recorded.main is not None and not has_replaced_prompt(recorded.main):
         raise CageError("no request of the agent had the recorded system prompt, or one like it: nothing was varied")
     losses = () if swap is None else swap.losses
-    return replace(ran, certificate=certificate, tape=tape, losses=losses, recorded=recorded)
+    ran = replace(ran, certificate=certificate, tape=tape, losses=losses, recorded=recorded)
+    return replace(ran, approvals=people.given())
 
 
 def _require_unchanged(conditions: Conditions) -> None:

@@ -179,6 +179,14 @@ def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> l
         written,
         f"{written} of {count(served, 'tool result')} made up by a model: its success says nothing sure of production.",
     )
+    for said, allowed in (("allowed", True), ("denied", False)):
+        others = sum(r.approvals.unmatched for r in rows if r.approvals and r.approvals.unmatched_allowed == allowed)
+        add(
+            "approvals_unmatched",
+            others,
+            f"{count(others, 'call')} that had to wait for a person had no decision in the recorded run: {said}, by "
+            "nobody who saw it.",
+        )
     delegating = sum(bool(r.sub_agents) for r in rows)
     add(
         "sub_agents",

@@ -111,6 +111,7 @@ def score_run(
         fidelity=footings(run.served),
         model_answers=run.model_answers,
         losses=run.losses,
+        approvals=run.approvals,
         conduct=conduct,
         certificate=run.certificate,
         duration_s=run.duration_s,

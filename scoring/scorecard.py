@@ -17,7 +17,7 @@ from scoring.limits import LimitHit
 from scoring.measures import Measures
 from scoring.outcome import Outcome
 from scoring.stepwise import StepwiseRow
-from trajectory.runs import Bakeoff, Candidate, Certificate, Fidelity, Frozen, Loss
+from trajectory.runs import Approvals, Bakeoff, Candidate, Certificate, Fidelity, Frozen, Loss
 
 Basis = Literal["as_scored", "all_counted", "all_undecided_passed"]
 """Denominators: decided runs without infrastructure faults; all runs, undecided ones as failed; the same, as passed."""
@@ -45,6 +45,7 @@ class RunRow(Frozen):
     fidelity: dict[Footing, int]
     model_answers: dict[Fidelity, int] = Field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
+    approvals: Approvals | None = None
     conduct: RunConduct
     certificate: Certificate
     duration_s: float
@@ -176,6 +177,7 @@ class Caution(Frozen):
         "fidelity_flip",
         "tool_results_missing",
         "tool_results_written",
+        "approvals_unmatched",
         "passed_over_limit",
         "trajectory_missing",
         "sub_agents",

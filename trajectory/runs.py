@@ -155,6 +155,16 @@ class Served(Frozen):
     is_error: bool | None = None
 
 
+class Approvals(Frozen):
+    """People's decisions that a run needed: those `recorded` of the same call, and those on calls that the recorded run
+    had not, which were all allowed or all denied.
+    """
+
+    recorded: int = 0
+    unmatched: int = 0
+    unmatched_allowed: bool = False
+
+
 class Package(Frozen):
     """One installed package; `installed_mb` is the size of its files on disk."""
 
@@ -228,6 +238,8 @@ class Run(Frozen):
     min_fidelity: float | None = None
     losses: tuple[Loss, ...] = ()
     """What did not come over where the candidate speaks another wire format than the task."""
+    approvals: Approvals | None = None
+    """None where no call waited for a person."""
     packages: tuple[Package, ...] | None = None
     """What the agent installed, from its file system before and after; None where nobody looked."""
     error: str = ""

@@ -28,12 +28,14 @@ from ironcage.commands.choices import (
     Tags,
     Tasks,
     Trials,
+    UnmatchedApprovals,
     WorkspaceName,
     Worlds,
 )
 from ironcage.conditions import constrained
 from ironcage.reach import build_store
 from ironcage.settings import Loaded
+from replay.approvals import Unmatched
 from replay.conditions import Workspace
 from replay.plan import TAPE_WORLD, Plan
 from replay.preparing import prepared
@@ -62,6 +64,7 @@ class Asked:
     world: Worlds = None
     allow_live: AllowLive = None
     min_fidelity: MinFidelity = None
+    approvals: UnmatchedApprovals = "recorded"
     parallel: Parallel = None
     executor: ExecutorName = "local"
     ray_address: RayAddress = None
@@ -90,9 +93,16 @@ class Asked:
                 min_fidelity=self.min_fidelity,
                 mode=cast("Mode | None", self.mode and _one_of("--mode", self.mode, Mode)),
                 from_step=self.from_step,
+                approvals=self._approvals(loaded),
                 stop_margin=stop_margin,
             )
             return constrained(prepared(plan, store), loaded)
+
+    def _approvals(self, loaded: Loaded) -> Unmatched:
+        if self.approvals != "recorded" and loaded.settings.policies.approvals is None:
+            hint = "leave --approvals out, or name tools under policies.approvals"
+            raise OperatorError("no call waits for a person under this configuration", hint=hint)
+        return cast("Unmatched", _one_of("--approvals", self.approvals, Unmatched))
 
 
 def asking(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -63,6 +63,13 @@ MinFidelity = Annotated[
         "possibly stale nor written by a model.",
     ),
 ]
+UnmatchedApprovals = Annotated[
+    str,
+    typer.Option(
+        help="What decides on calls that wait for a person, where the recorded run has no decision on the same call: "
+        "recorded: nothing, and they are denied; allow or deny: this."
+    ),
+]
 Parallel = Annotated[
     float | None, typer.Option(min=1, help="At most so many runs at once; as many as CPUs if not given.")
 ]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxy.approvals import Approver
 from proxy.arrivals import Headers
 from proxy.prompting import PromptSwap
 from proxy.street import Street
@@ -138,6 +139,7 @@ class ScriptedHouse:
         budget_spent: BudgetSpent,
         street: Street | None = None,
         prompt: PromptSwap | None = None,
+        approver: Approver | None = None,
     ) -> None:
         assert candidate is not None
         if candidate.upstream == "nowhere":
