@@ -28,9 +28,13 @@ SendOn = Callable[[Forward], Awaitable[Answer]]
 
 
 class Street(Protocol):
-    """Answers the model requests of one session. What comes to it has been judged and masked, and what it gives back
-    is judged, restored and recorded, like those of any upstream.
+    """Answers the requests of one session that go to an upstream. What comes to it has been judged and masked, and
+    what it gives back is judged, restored and recorded, like those of any upstream.
     """
 
     async def ask(self, request: Forward, send_on: SendOn) -> Answer:
-        """Raises UpstreamBroke where there is no answer."""
+        """A model's. Raises UpstreamBroke where there is no answer."""
+
+    async def ask_tool(self, request: Forward, send_on: SendOn) -> Answer:
+        """A tool's, or a message to an MCP server. It goes to the tool, where a street does not say otherwise."""
+        return await send_on(request)

@@ -153,6 +153,7 @@ def _begin(plan: Plan, around: Around, reset: Reset | None, order: str) -> tuple
         worlds=worlds,
         min_fidelity=plan.min_fidelity,
         from_step=plan.from_step or 1,
+        tape_tools=plan.tape_tools,
         prompts=plan.prompts,
         approvals=plan.approvals,
         workspace=plan.workspace,
@@ -179,12 +180,14 @@ def _parts(plan: Plan, house: House, worlds: Mapping[str, Snapshot], reset: Rese
         "workspace": plan.workspace,
         "min_fidelity": plan.min_fidelity,
         "mode": plan.mode,
+        "tape_tools": plan.tape_tools,
     }
     parts = fingerprint_parts(
         tasks=plan.tasks, worlds=worlds, limits=plan.limits, conditions=house.conditions(), loop=loop
     )
     if plan.mode == "offline":
-        parts["model_answers"] = digest_of({task.id: recordings_digest(house.store, task) for task in plan.tasks})
+        answers = {task.id: recordings_digest(house.store, task, tape_tools=plan.tape_tools) for task in plan.tasks}
+        parts["recorded_answers"] = digest_of(answers)
     if reset is not None:
         parts["reset"] = reset.digest
     if plan.approvals != "recorded":

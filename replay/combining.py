@@ -40,6 +40,11 @@ MEANINGLESS: tuple[Row, ...] = (
         "leave the candidates out: the recorded answers stand in their place",
     ),
     (
+        lambda asked: asked.plan.tape_tools and "offline" not in asked.modes,
+        "recorded tool results stand in for a tool only where recorded answers stand in for the model",
+        "take --mode offline, or --mode closed_loop with the world `tape`",
+    ),
+    (
         lambda asked: asked.varied and "offline" in asked.modes,
         "an offline replay asks no model, so that no prompt makes a difference",
         "take another --mode",

@@ -38,6 +38,7 @@ class Conditions:
     worlds: Mapping[str, Snapshot] = field(default_factory=dict)
     min_fidelity: float | None = None
     from_step: int = 1
+    tape_tools: bool = False
     prompts: Mapping[str, PromptSwap] = field(default_factory=dict)
     approvals: Unmatched = "recorded"
     workspace: Workspace = "shared"

@@ -1,4 +1,4 @@
-"""The model's recorded answers in place of a model: what is left to test is the agent's own code.
+"""Recorded answers in place of a model, or of a tool: what is left to test is the agent's own code.
 
 1. A request is answered by a recording of the same request: same upstream, method, path, and body as JSON.
 2. Each recording answers once, those of equal requests in the order in which they were made: three 429 and then the
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -64,26 +64,42 @@ class Recording:
         return _key(self.upstream, self.method, self.path, self.body)
 
 
-def recordings_of(store: Store, task: Task) -> tuple[Recording, ...]:
+def model_recordings(store: Store, task: Task) -> tuple[Recording, ...]:
     """The model requests of the session in which the task was recorded, those of its sub-agents too."""
-    return tuple(_recording(place, attempt) for place, attempt in enumerate(_sent(store, task), start=1))
+    return _recordings(_sent(store, task, _is_model))
 
 
-def recordings_digest(store: Store, task: Task) -> str:
+def tool_recordings(store: Store, task: Task) -> tuple[Recording, ...]:
+    """The same of tools that stand behind an upstream, with all that an MCP client says to a server."""
+    return _recordings(_sent(store, task, _is_tool))
+
+
+def recordings_digest(store: Store, task: Task, *, tape_tools: bool) -> str:
     """Of all that the answers depend on."""
     hashed = hashlib.blake2b(digest_size=16)
-    for one in _sent(store, task):
+    for one in _sent(store, task, lambda one: _is_model(one) or (tape_tools and _is_tool(one))):
         hashed.update(f"{one.id} {one.digest} {one.status} {one.end}\0".encode() + body_digest(one.reply))
     return hashed.hexdigest()
 
 
-def _sent(store: Store, task: Task) -> list[Attempt]:
+def _recordings(attempts: Sequence[Attempt]) -> tuple[Recording, ...]:
+    return tuple(_recording(place, attempt) for place, attempt in enumerate(attempts, start=1))
+
+
+def _is_model(one: Attempt) -> bool:
+    return one.kind == "model"
+
+
+def _is_tool(one: Attempt) -> bool:
+    """Of MCP what is posted: the rest opens and ends what a recorded answer has no need of."""
+    return one.method == "POST" if one.wire == "mcp" else one.kind == "tool"
+
+
+def _sent(store: Store, task: Task, wanted: Callable[[Attempt], bool]) -> list[Attempt]:
     """What policy refused before it was sent is refused again, and needs no answer."""
     session = store.trajectory(task.source).session
     found = (attempt for one in store.find(session=session) for attempt in store.attempts(one.id))
-    return in_order(
-        one for one in found if one.kind == "model" and (one.end != "refused" or one.first_byte_s is not None)
-    )
+    return in_order(one for one in found if wanted(one) and (one.end != "refused" or one.first_byte_s is not None))
 
 
 def _recording(place: int, attempt: Attempt) -> Recording:

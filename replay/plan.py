@@ -51,6 +51,8 @@ class Plan:
     """The recorded model step, counted from 1, from which candidates go on; None from the beginning."""
     approvals: Unmatched = "recorded"
     """What decides on calls that wait for a person, where the recorded run has no decision (replay/approvals.py)."""
+    tape_tools: bool = False
+    """Offline: the tools behind an upstream are answered from the tape too."""
     stop_margin: float | None = None
     """It ends once every pair of candidates is told apart, or lies within this share of each other."""
     prompts: Mapping[str, PromptSwap] = field(default_factory=dict)

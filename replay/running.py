@@ -11,7 +11,7 @@ from pathlib import Path
 from replay.cage.contract import CageSpec, StopRequest
 from replay.conditions import Conditions, Slot, Workspace
 from replay.loop import ClosedLoop
-from replay.model_tape import ModelTape
+from replay.offline import OfflineStreet
 from replay.packages import Place as PackagePlace
 from replay.packages import TooManyFoldersError, installed, list_packages, roots_of
 from replay.recorded import Recorded
@@ -33,7 +33,7 @@ class Ran:
     served: tuple[Served, ...] = ()
     packages: tuple[Package, ...] | None = None
     teacher: Teacher | None = None
-    tape: ModelTape | None = None
+    offline: OfflineStreet | None = None
     losses: tuple[Loss, ...] = ()
     approvals: Approvals | None = None
     recorded: Recorded = field(default_factory=Recorded)

@@ -17,7 +17,7 @@ from replay.checks import Finished, last_said, run_checks
 from replay.conditions import Conditions, Slot
 from replay.fingerprint import changed_parts
 from replay.house import House, Masked
-from replay.model_tape import ModelTape, recordings_of
+from replay.offline import OfflineStreet, offline_street
 from replay.recorded import recorded_in
 from replay.running import Place, Ran, run_in_its_way, work_place
 from replay.swap.street import SwapStreet, swap_street
@@ -90,14 +90,14 @@ async def _checks(slot: Slot, ran: Ran, finished: Finished, conditions: Conditio
     if slot.mode == "stepwise":
         return ()
     of_task = await run_checks(finished, conditions.cage, conditions.env)
-    return of_task if ran.tape is None else (ran.tape.check(), *of_task)
+    return of_task if ran.offline is None else (*ran.offline.checks(), *of_task)
 
 
 def _results(ran: Ran) -> dict[str, Any]:
     """CageError where a stepwise run cannot be told from its record."""
     if ran.teacher is not None:
         return {"steps": ran.teacher.results(ran.recorded.main)}
-    return {"model_answers": dict(ran.tape.answered)} if ran.tape is not None else {}
+    return {"model_answers": dict(ran.offline.models.answered)} if ran.offline is not None else {}
 
 
 async def _kept(masked: Masked, finished: Finished, checks: tuple[CheckResult, ...]) -> dict[str, object]:
@@ -120,16 +120,16 @@ def _told(error: Exception) -> str:
 async def _in_session(slot: Slot, session: str, place: Place, conditions: Conditions) -> Ran:
     house = conditions.house
     stop = StopRequest()
-    tape, swap = await _street(slot, house, stop)
+    offline, swap = await _street(slot, session, stop, conditions)
     prompt = conditions.prompts.get(slot.task.id) if slot.mode in PROMPT_ON_THE_WAY else None
     people = RecordedApprovals(partial(decisions_of, house.store, slot.task), conditions.approvals)
     house.open_session(
         session,
-        slot.candidate if tape is None else None,
+        slot.candidate if offline is None else None,
         task=slot.task.id,
         seed=slot.seed,
         budget_spent=stop.stop,
-        street=tape or swap,
+        street=offline or swap,
         prompt=prompt,
         approver=people,
     )
@@ -145,7 +145,7 @@ async def _in_session(slot: Slot, session: str, place: Place, conditions: Condit
     if prompt is not None and recorded.main is not None and not has_replaced_prompt(recorded.main):
         raise CageError("no request of the agent had the recorded system prompt, or one like it: nothing was varied")
     losses = () if swap is None else swap.losses
-    ran = replace(ran, certificate=certificate, tape=tape, losses=losses, recorded=recorded)
+    ran = replace(ran, certificate=certificate, offline=offline, losses=losses, recorded=recorded)
     return replace(ran, approvals=people.given())
 
 
@@ -155,12 +155,17 @@ def _require_unchanged(conditions: Conditions) -> None:
         raise CageError(f"the conditions changed while the bake-off ran: {', '.join(changed)}")
 
 
-async def _street(slot: Slot, house: House, stop: StopRequest) -> tuple[ModelTape | None, SwapStreet | None]:
+async def _street(
+    slot: Slot, session: str, stop: StopRequest, conditions: Conditions
+) -> tuple[OfflineStreet | None, SwapStreet | None]:
     """What answers in place of the candidate's upstream, if anything does: the tape, or a translation before it."""
+    house = conditions.house
     if slot.mode != "offline":
         return None, swap_street(slot.candidate, house, slot.seed)
-    recordings = await asyncio.to_thread(recordings_of, house.store, slot.task)
-    return ModelTape(recordings, partial(stop.stop, "tape_miss")), None
+    missed, masking = partial(stop.stop, "tape_miss"), partial(house.masking, session)
+    tape_tools = conditions.tape_tools
+    made = partial(offline_street, house.store, slot.task, missed, masking, tape_tools=tape_tools)
+    return await asyncio.to_thread(made), None
 
 
 def _note_launch(house: House, session: str, task: Task, certificate: Certificate) -> None:

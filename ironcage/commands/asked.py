@@ -26,6 +26,7 @@ from ironcage.commands.choices import (
     Seed,
     Splits,
     Tags,
+    TapeTools,
     Tasks,
     Trials,
     UnmatchedApprovals,
@@ -63,6 +64,7 @@ class Asked:
     reset: Resets = None
     world: Worlds = None
     allow_live: AllowLive = None
+    tape_tools: TapeTools = False
     min_fidelity: MinFidelity = None
     approvals: UnmatchedApprovals = "recorded"
     parallel: Parallel = None
@@ -93,6 +95,7 @@ class Asked:
                 min_fidelity=self.min_fidelity,
                 mode=cast("Mode | None", self.mode and _one_of("--mode", self.mode, Mode)),
                 from_step=self.from_step,
+                tape_tools=self.tape_tools,
                 approvals=self._approvals(loaded),
                 stop_margin=stop_margin,
             )

@@ -54,6 +54,12 @@ AllowLive = Annotated[
     list[str] | None,
     typer.Option(help="Tool that the live world may call for real, or a pattern such as get_*; may be repeated."),
 ]
+TapeTools = Annotated[
+    bool,
+    typer.Option(
+        "--tape-tools", help="In mode offline, answer the tools and MCP servers of the configuration from the tape too."
+    ),
+]
 MinFidelity = Annotated[
     float | None,
     typer.Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.arrivals import Headers
 from proxy.effects import Forward
-from proxy.street import Answer, SendOn
+from proxy.street import Answer, SendOn, Street
 from proxy.wire.format import Rendered
 from replay.house import House
 from replay.swap.dialects import DIALECTS
@@ -16,7 +16,7 @@ SWAP_WIRES = frozenset(DIALECTS)
 """Wire formats that a candidate, and a task for it, may speak where the two differ."""
 
 
-class SwapStreet:
+class SwapStreet(Street):
     """Answers the model requests of one session through its candidate, in the agent's own format."""
 
     def __init__(self, candidate: Candidate, *, base_path: str, seed: int) -> None:

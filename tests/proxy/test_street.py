@@ -8,7 +8,7 @@ from msgspec.structs import replace as changed
 
 from proxy.arrivals import Headers
 from proxy.effects import Forward
-from proxy.street import Answer, SendOn
+from proxy.street import Answer, SendOn, Street
 from tests.support.driving import asking, completion
 from tests.support.gateway import joined, serve
 from tests.support.gateway_client import CHAT, exchanged, recorded, upstreams
@@ -32,7 +32,7 @@ class Written:
         pass
 
 
-class Invented:
+class Invented(Street):
     def __init__(self, body: bytes) -> None:
         self.body = body
         self.asked: list[Forward] = []
@@ -42,7 +42,7 @@ class Invented:
         return Written(self.body)
 
 
-class Rewritten:
+class Rewritten(Street):
     async def ask(self, request: Forward, send_on: SendOn) -> Answer:
         return await send_on(changed(request, path=request.path + "?elsewhere=1"))
 

@@ -21,6 +21,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"from_step": 2, "mode": "offline", "candidates": (TAPE,)}, {}, "cannot begin at a step"),
     ({"mode": "offline"}, {}, "asks no model"),
     ({"mode": "offline", "candidates": (TAPE,)}, {"varied": True}, "no prompt makes a difference"),
+    ({"mode": "agent", "tape_tools": True}, {}, "only where recorded answers"),
     ({"mode": "stepwise"}, {"swept": ["wall_time"]}, "executes nothing, so that no limit"),
     ({"mode": "closed_loop"}, {"swept": ["memory"]}, "no process whose memory"),
     ({"mode": "stepwise", "reset": MEMORY}, {}, "nothing to reset"),

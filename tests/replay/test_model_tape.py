@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from proxy.connection import UpstreamBroke
 from proxy.effects import Forward
 from proxy.street import Answer
-from replay.model_tape import ModelTape, Recording, recordings_of
+from replay.model_tape import ModelTape, Recording, model_recordings
 from scoring.score import score
 from tests.support import offline_agent
 from tests.support.recordings import Message, calls, result, said, user
@@ -216,7 +216,7 @@ async def test_a_redacted_recording_matches_the_redacted_request(tmp_path: Path)
     redaction = {"policies": {"redaction": {"types": [], "known_values": {"NAME": ["Ada Byron"]}}}}
     async with replaying(tmp_path, {"prod-1": production}, **redaction) as at:
         await record(at, name="Ada Byron")
-        found = recordings_of(at.served.store, at.task("prod"))
+        found = model_recordings(at.served.store, at.task("prod"))
         assert all(b"Ada" not in one.body and b"PII_NAME" in one.body for one in found)
         run = await replayed(at, "none", name="Ada Byron")
         assert run.model_answers == {"exact": 2}
@@ -232,7 +232,7 @@ async def test_a_stream_that_was_not_kept_is_told_again(tmp_path: Path) -> None:
     redaction = {"policies": {"redaction": {"types": [], "known_values": {"NAME": ["Ada Byron"]}}}}
     async with replaying(tmp_path, {"prod-1": greeting}, **redaction) as at:
         await record(at, name="Ada Byron", stream=True)
-        found = recordings_of(at.served.store, at.task("prod"))
+        found = model_recordings(at.served.store, at.task("prod"))
         assert [one.spoken is None for one in found] == [True, False]
         run = await replayed(at, "none", name="Ada Byron", stream=True)
         assert run.model_answers == {"exact": 1, "canonical": 1}
