@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.arrivals import Headers, ReplyBegan, RequestArrived
-from proxy.encoding import Decoder, codings_of, decoded, is_coded, of_coding, without_coding
+from proxy.encoding import Decoder, codings_of, decoded, is_coded, is_utf8, of_coding, without_coding
 from trajectory.errors import FormatError
 
 
@@ -23,6 +23,8 @@ class Coding:
 
     def opened(self, request: RequestArrived) -> RequestArrived:
         """The request as it would be uncompressed. Raises FormatError, TooLargeError."""
+        if self.is_judged and not is_utf8(request.headers):
+            raise FormatError("its type says that it is not UTF-8")
         if not is_coded(request.headers):
             return request
         try:

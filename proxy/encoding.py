@@ -30,6 +30,7 @@ _ZSTD_PIECE = 256
 """A block of 4 bytes may stand for 128 KB: this bounds what one call can give."""
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _OF_CODED = frozenset({"content-encoding", "content-length", "content-md5", "digest", "content-digest"})
+_CHARSET = re.compile(r"charset\*?\s*=\s*[\"']?([^\"';,\s]*)", re.IGNORECASE)
 _TOKEN = re.compile(r"[a-z0-9-]+")
 
 
@@ -57,6 +58,15 @@ def _named(headers: Headers) -> list[str]:
 def is_coded(headers: Headers) -> bool:
     named = _named(headers)
     return bool(named) and any(coding not in ("", "identity") for coding in named)
+
+
+def is_utf8(headers: Headers) -> bool:
+    """Whether a body is UTF-8 as far as its type says; JSON always is (RFC 8259, section 8.1), but some servers heed
+    a charset, and read UTF-7 where others see plain letters.
+    """
+    types = [value for key, value in headers if key.lower() == "content-type"]
+    named = (match[1].lower() for value in types for match in _CHARSET.finditer(value))
+    return all(charset in ("utf-8", "utf8", "us-ascii", "ascii") for charset in named)
 
 
 def without_coding(headers: Headers) -> Headers:

@@ -11,6 +11,7 @@ import msgspec
 from policies.redaction.pseudonyms import Vault
 from policies.verdict import DropTools
 from proxy.arrivals import ReplyBegan, RequestArrived
+from proxy.encoding import is_utf8
 from proxy.masking import mask_plain
 from proxy.memory import Memories, TrajectoryMemory
 from proxy.operation import Recorded, Route
@@ -19,6 +20,7 @@ from proxy.redactor import Redactor
 from proxy.url_keys import masked_keys
 from proxy.wire.format import Rendered, ReplyJudge, StreamStep
 from trajectory.conversation import ToolDefinition
+from trajectory.errors import FormatError
 from trajectory.events import CallProposed, ToolAsked
 from trajectory.record import Body, Span, ToolUse
 
@@ -44,6 +46,7 @@ class HttpOperation:
     sent: Body = ()
     refusal_status: int = 400
     _body: bytes = b""
+    _is_utf8: bool = True
     _recordable: Recordable = _NOTHING
     _recordable_reply: Recordable | None = None
     _reply: list[bytes] = field(default_factory=list)
@@ -52,7 +55,9 @@ class HttpOperation:
     _status: int = 0
 
     def read(self, request: RequestArrived) -> None:
-        self._body = request.body
+        if request.body and self.route.named and self.route.kind == "web" and self.route.method in ("GET", "HEAD"):
+            raise FormatError("a reading request has a body, and nothing here reads it")
+        self._body, self._is_utf8 = request.body, is_utf8(request.headers)
         self.digest = _digest(self.route, request.body)
         if self.redactor is not None:
             self._recordable = Recordable.of(request.body)
@@ -189,7 +194,7 @@ class HttpOperation:
             self._body.decode()
         except UnicodeDecodeError:
             return "they are not UTF-8"
-        return ""
+        return "" if self._is_utf8 else "their type says that they are not UTF-8"
 
     def _vault(self, redactor: Redactor) -> Vault:
         if self.memory.vault is None:

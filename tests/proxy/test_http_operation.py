@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from policies.arguments.rule import ToolArguments
+from policies.settings import ToolSettings
 from proxy import http_operation as module
 from proxy.arrivals import ReplyBegan, ReplyEnded, ReplyPart, RequestArrived
 from proxy.effects import BeginReply, Commit, EndReply, Respond, SendPart
@@ -125,3 +127,29 @@ def test_the_list_of_models_is_no_tool_and_passes_an_allowlist() -> None:
     made.ask(b"")
     assert made.reply(b'{"data":[]}') == b'{"data":[]}'
     assert (made.attempt.kind, made.attempt.end) == ("web", "complete")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_read_from_a_models_host_carries_nothing(method: str) -> None:
+    """What it carried would reach the provider unjudged and unmasked."""
+    made = called(b'{"note":"bob@example.org"}', "/openai/v1/models", method)
+    assert made.forwarded is None and made.attempt.verdicts[0].code == "unreadable_body"
+    assert called(b"", "/openai/v1/models", method).forwarded == b""
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-7", "UTF-16", '"utf-7"', "utf-7; charset=utf-8", "iso-8859-1", "x", "utf-8, text/a; charset=utf-7"]
+)
+def test_a_body_whose_type_says_another_charset_is_not_judged_as_if_it_were_utf8(charset: str) -> None:
+    headers = (("Content-Type", f"application/json; charset={charset}"),)
+    body = b'{"model":"m","messages":[],"+AHQ-ools":[]}'
+    model = Driven(hall())
+    assert model.ask(body, headers) is None and model.attempt.verdicts[0].code == "unreadable_body"
+    limits = ToolSettings.model_validate({"arguments": {"find": {"amount": {"max": 5}}}}).arguments
+    tool = Driven(hall(*rules(), ToolArguments(limits)), "/orders/find")
+    assert tool.ask(b'{"amount":5}', headers) is None
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8", ';charset="UTF-8"', "; charset=us-ascii"])
+def test_a_body_of_utf8_passes_whatever_its_type_says_of_it(charset: str) -> None:
+    assert Driven(hall()).ask(asking(), (("Content-Type", f"application/json{charset}"),)) == asking()
