@@ -5,6 +5,7 @@ from __future__ import annotations
 from policies.memory_ledger import MemoryLedger
 from policies.spend import NANO, SpendBudget
 from policies.verdict import Refuse
+from proxy.wire.counts import stated
 from trajectory.ending import answered
 from trajectory.events import ModelAsked, PromptSize
 from trajectory.steps import views_in_order
@@ -14,7 +15,6 @@ from trajectory.trajectory import AttemptView, Step, Trajectory
 def recorded_ask(trajectory: Trajectory, step: Step, view: AttemptView) -> ModelAsked:
     """Its prompt is as large as the provider counted it; estimated from its bytes where that is not recorded."""
     extra, counted = dict(view.extra), prompt_tokens(view)
-    limit, answers = extra.get("max_tokens", ""), extra.get("answers", "")
     return ModelAsked(
         trajectory=trajectory.id,
         upstream=step.upstream,
@@ -26,8 +26,8 @@ def recorded_ask(trajectory: Trajectory, step: Step, view: AttemptView) -> Model
         session=trajectory.session,
         at_s=view.started_at,
         prompt=PromptSize(tokens=counted) if counted else PromptSize(text_bytes=view.request_bytes),
-        max_tokens=int(limit) if limit.isdigit() else None,
-        answers=int(answers) if answers.isdigit() else 1,
+        max_tokens=stated(extra.get("max_tokens")),
+        answers=stated(extra.get("answers")) or 1,
     )
 
 

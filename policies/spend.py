@@ -30,9 +30,26 @@ _MOST_TOKENS = 10**9
 """Far above any model: what is asked or told beyond that counts as that, and sums stay within 64 bits."""
 
 
+def bound_of(asked: ModelAsked, assumed_output_tokens: int) -> Usage:
+    """The most tokens that a call can need; `assumed_output_tokens` stand for an answer of no stated length."""
+    each = assumed_output_tokens if asked.max_tokens is None else asked.max_tokens
+    return Usage(
+        input_tokens=min(most_tokens(asked.prompt), _MOST_TOKENS),
+        output_tokens=min(each * asked.answers, _MOST_TOKENS),
+    )
+
+
+def most_usd(usage: Usage, asked: ModelAsked, prices: PriceList) -> float | None:
+    """None without a price. A prompt may be written to a cache, which costs more with some providers."""
+    cached = replace(usage, cache_write_tokens=usage.input_tokens)
+    place = (asked.model, asked.upstream, asked.host, asked.at_s)
+    costs = [prices.cost_usd(counts, *place) for counts in (usage, cached)]
+    return max((cost for cost in costs if cost is not None), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class SpendBudget:
-    """`limit_usd` for each trajectory or session. `assumed_output_tokens` stand for an answer of no stated length."""
+    """`limit_usd` for each trajectory or session."""
 
     limit_usd: float
     prices: PriceList
@@ -91,22 +108,11 @@ class SpendBudget:
         return replace(told, input_tokens=counts[0], output_tokens=counts[1])
 
     def _bound(self, asked: ModelAsked) -> Usage:
-        each = self.assumed_output_tokens if asked.max_tokens is None else asked.max_tokens
-        return Usage(
-            input_tokens=min(most_tokens(asked.prompt), _MOST_TOKENS),
-            output_tokens=min(each * asked.answers, _MOST_TOKENS),
-        )
-
-    def _most_usd(self, usage: Usage, asked: ModelAsked) -> float | None:
-        """None without a price. A prompt may be written to a cache, which costs more with some providers."""
-        cached = replace(usage, cache_write_tokens=usage.input_tokens)
-        place = (asked.model, asked.upstream, asked.host, asked.at_s)
-        costs = [self.prices.cost_usd(counts, *place) for counts in (usage, cached)]
-        return max((cost for cost in costs if cost is not None), default=None)
+        return bound_of(asked, self.assumed_output_tokens)
 
     def _most(self, asked: ModelAsked) -> int | None:
         """In nano-dollars."""
-        most = self._most_usd(self._bound(asked), asked)
+        most = most_usd(self._bound(asked), asked, self.prices)
         return None if most is None else math.ceil(most * NANO)
 
     def _account(self, asked: ModelAsked) -> str:
@@ -124,8 +130,8 @@ class SpendBudget:
     def _advice(self, asked: ModelAsked, left: float) -> str:
         """What would fit: the price of an answer may depend on the length of its prompt, not on its own."""
         bound = self._bound(asked)
-        prompt = self._most_usd(replace(bound, output_tokens=0), asked) or 0.0
-        each = ((self._most_usd(replace(bound, output_tokens=_MILLION), asked) or 0.0) - prompt) / _MILLION
+        prompt = most_usd(replace(bound, output_tokens=0), asked, self.prices) or 0.0
+        each = ((most_usd(replace(bound, output_tokens=_MILLION), asked, self.prices) or 0.0) - prompt) / _MILLION
         fits = int((left - prompt) / each / asked.answers) if each > 0 and left > prompt else 0
         if fits < 1:
             return "Its prompt alone may cost that much; a shorter one, or a cheaper model, is still allowed."

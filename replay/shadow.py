@@ -13,13 +13,22 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from policies.prices import PriceList
+from policies.spend import bound_of, most_usd
+from proxy.prompt_size import prompt_size
+from proxy.wire.choose import wire_at
+from proxy.wire.counts import stated
+from proxy.wire.layout import read_layout
 from trajectory.conversation import Usage
+from trajectory.errors import FormatError
+from trajectory.events import ModelAsked, PromptSize
 from trajectory.prices import cost_usd
 from trajectory.record import Attempt
 from trajectory.runs import Candidate, Frozen
 
 ASSUMED_OUTPUT_TOKENS = 32_768
 """Most that an answer is taken to hold where its request does not limit it."""
+_LIST_PRICES = PriceList({})
 
 
 class ShadowSettings(BaseModel):
@@ -94,18 +103,31 @@ class Pace:
         return start - now_s
 
 
-def most_usd(attempt: Attempt, candidate: Candidate, host: str, at_s: float) -> float | None:
-    """What mirroring this can cost at most: no token is shorter than a byte. None for a model without a price."""
-    size = sum(len(span.data) for span in attempt.request)
-    declared = candidate.parameters.get("max_tokens", attempt.extra.get("max_tokens"))
-    return cost_usd(Usage(input_tokens=size, output_tokens=_limit(declared)), candidate.model, host, at_s)
+def mirrored_usd(attempt: Attempt, candidate: Candidate, host: str, at_s: float) -> float | None:
+    """What mirroring this can cost at most, as the spend budget bounds it. None for a model without a price."""
+    asked = ModelAsked(
+        trajectory=attempt.trajectory,
+        upstream=candidate.upstream,
+        host=host,
+        model=candidate.model,
+        digest=attempt.digest,
+        body_bytes=attempt.request_bytes,
+        at_s=at_s,
+        prompt=_prompt_size(attempt),
+        max_tokens=candidate.max_tokens or stated(attempt.extra.get("max_tokens")),
+        answers=stated(attempt.extra.get("answers")) or 1,
+    )
+    return most_usd(bound_of(asked, ASSUMED_OUTPUT_TOKENS), asked, _LIST_PRICES)
 
 
-def _limit(declared: object) -> int:
-    """A request's limit of tokens; clients write -1, for one, where they want none."""
-    digits = str(declared)
-    is_limit = digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits) > 0
-    return int(digits) if is_limit else ASSUMED_OUTPUT_TOKENS
+def _prompt_size(attempt: Attempt) -> PromptSize:
+    body = b"".join(span.data for span in attempt.request)
+    wire = wire_at(attempt.wire, attempt.path)
+    try:
+        layout = read_layout(body, wire.list_key)
+        return prompt_size(layout, wire.held_turn(layout), None)
+    except FormatError:  # it was sent, so it is none of ours to refuse
+        return PromptSize(text_bytes=len(body))
 
 
 def has_price(candidate: Candidate, host: str, at_s: float) -> bool:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from replay.fingerprint import digest_of, fingerprint_of
 from replay.loop import Pause
-from replay.shadow import Pace, Purse, ShadowCounts, ShadowSettings, has_price, is_sampled, mirrors, most_usd
+from replay.shadow import Pace, Purse, ShadowCounts, ShadowSettings, has_price, is_sampled, mirrored_usd, mirrors
 from replay.stepwise import Turn, compare
 from trajectory.clock import SYSTEM_CLOCK, Clock
 from trajectory.errors import IroncageError, OperatorError
@@ -182,7 +182,7 @@ class Shadow:
         if (wait_s := self._pace.wait_s(self._clock.monotonic_s())) > 0:
             await self._pause(wait_s)
         await self._give_way()
-        most = most_usd(attempt, candidate, self._hosts[candidate.name], self._clock.now_s()) or 0.0
+        most = mirrored_usd(attempt, candidate, self._hosts[candidate.name], self._clock.now_s()) or 0.0
         if not self._purse.reserve(most):
             self._counts["dropped_over_budget"] += 1
             return

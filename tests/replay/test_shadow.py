@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from replay.shadow import Pace, Purse, ShadowSettings, has_price, is_sampled, mirrors, most_usd
+from replay.shadow import Pace, Purse, ShadowSettings, has_price, is_sampled, mirrored_usd, mirrors
 from tests.support.recordings import model_attempt, request_body, said, tool_attempt, user
 from trajectory.conversation import Reply
+from trajectory.record import Span
 from trajectory.runs import Candidate
 
 LIVE = model_attempt("s", 0, request_body([user("hi")]), said("hello"))
@@ -82,20 +85,37 @@ def test_starts_are_spread_over_the_second_and_never_saved_up() -> None:
 def test_the_most_that_a_request_can_cost_is_never_less_than_what_it_did() -> None:
     priced = Candidate(name="a", upstream="openai", model="gpt-4o-mini")
     bounded = priced.model_copy(update={"parameters": {"max_tokens": 10}})
-    most, few = (most_usd(LIVE, one, "api.openai.com", LIVE.started_at + 1.8e9) for one in (priced, bounded))
+    most, few = (mirrored_usd(LIVE, one, "api.openai.com", LIVE.started_at + 1.8e9) for one in (priced, bounded))
     assert most is not None
     assert few is not None
     assert 0 < few < most
     limited = changed(LIVE, extra={"max_tokens": "10"})
-    assert most_usd(limited, priced, "api.openai.com", LIVE.started_at + 1.8e9) == few
+    assert mirrored_usd(limited, priced, "api.openai.com", LIVE.started_at + 1.8e9) == few
     unknown = priced.model_copy(update={"model": "nobody-sells-this"})
     assert not has_price(unknown, "127.0.0.1", 1.8e9)
     assert has_price(priced, "127.0.0.1", 1.8e9)
+
+
+def test_what_bytes_do_not_show_counts_too() -> None:
+    """Several answers, an image that is a link, a conversation that the provider keeps."""
+    priced = Candidate(name="a", upstream="openai", model="gpt-4o-mini", parameters={"max_tokens": 10})
+
+    def most(**changes: Any) -> float:
+        found = mirrored_usd(changed(LIVE, **changes), priced, "api.openai.com", 1.8e9)
+        assert found is not None
+        return found
+
+    image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.test/b.png"}}]}
+    held = b'{"model":"m","input":"go on","previous_response_id":"r1"}'
+    assert most(extra={"answers": "9"}) > most()
+    assert most(request=(Span.of(request_body([image])),)) > most() * 2
+    assert most(request=(Span.of(held),), wire="openai.responses", path="/v1/responses") > most() * 10
+    assert most(request=(Span.of(b"not JSON"),)) > 0
 
 
 @pytest.mark.parametrize("odd", ["-1", "0", "True", "1" * 5000, "\u0663", "many"])
 def test_a_limit_that_is_none_limits_no_cost(odd: str) -> None:
     """It comes from a client, and servers take more than the reference says."""
     priced = Candidate(name="a", upstream="openai", model="gpt-4o-mini")
-    most = most_usd(LIVE, priced, "api.openai.com", 1.8e9)
-    assert most_usd(changed(LIVE, extra={"max_tokens": odd}), priced, "api.openai.com", 1.8e9) == most
+    most = mirrored_usd(LIVE, priced, "api.openai.com", 1.8e9)
+    assert mirrored_usd(changed(LIVE, extra={"max_tokens": odd}), priced, "api.openai.com", 1.8e9) == most
