@@ -1,6 +1,10 @@
 # Thin on purpose: each target calls one script or one command of .venv. `make setup` makes .venv; the other targets
 # call it first, and it does nothing while the lock file that .venv was made from stays the same.
 
+# Compiled modules are kept, also where the environment says otherwise (as many images do): a demo and the tests start
+# hundreds of processes, and each would compile what it loads.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test check bench docs lock
 
 help:
