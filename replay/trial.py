@@ -145,8 +145,9 @@ async def _in_session(slot: Slot, session: str, place: Place, conditions: Condit
     if prompt is not None and recorded.main is not None and not has_replaced_prompt(recorded.main):
         raise CageError("no request of the agent had the recorded system prompt, or one like it: nothing was varied")
     losses = () if swap is None else swap.losses
-    ran = replace(ran, certificate=certificate, offline=offline, losses=losses, recorded=recorded)
-    return replace(ran, approvals=people.given())
+    return replace(
+        ran, certificate=certificate, offline=offline, losses=losses, recorded=recorded, approvals=people.given()
+    )
 
 
 def _require_unchanged(conditions: Conditions) -> None:
