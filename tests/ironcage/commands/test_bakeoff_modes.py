@@ -81,3 +81,16 @@ def test_what_cannot_be_run_is_said(recorded: CommandLine, arguments: tuple[str,
     started_with(recorded, "none")
     done = recorded("bakeoff", "run", *arguments)
     assert (done.code, said in done.err) == (2, True), done.err
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("allow", "no call waits for a person"), ("ask", "--approvals 'ask' is unknown")]
+)
+def test_how_unmatched_approvals_are_decided_must_mean_something(recorded: CommandLine, given: str, told: str) -> None:
+    if given == "ask":
+        recorded.config(
+            upstreams={"openai": {"base_url": "http://127.0.0.1:9"}}, policies={"approvals": {"tools": {"look": {}}}}
+        )
+    assert recorded("tasks", "build").code == 0
+    done = recorded("bakeoff", "run", "--candidate", "a=openai/b-1", "--approvals", given)
+    assert (done.code, told in done.err) == (2, True), done.err
