@@ -185,3 +185,16 @@ async def test_turns_of_one_trajectory_stay_in_one_shadow_while_many_run_at_once
     assert sorted(run.task for run in runs) == sorted(trajectory_id(f"prod-{number}", None) for number in range(12))
     assert [len(run.steps) for run in runs] == [2] * 12
     assert all(step.same_tools for run in runs for step in run.steps)
+
+
+async def test_nobody_is_asked_about_what_a_shadow_proposes(tmp_path: Path) -> None:
+    policies = {"approvals": {"tools": {"refund": {}}, "timeout_s": 60}}
+    async with shadowed(tmp_path, "hasty=openai/hasty-1", policies=policies) as (at, desk):
+        await live(at)
+        await asyncio.wait_for(desk.idle(), 10)
+        doors = at.served.doors
+        assert doors.desk is not None
+        assert doors.desk.questions() == []
+        status = await desk.status()
+    assert status.candidates[0].violations == {}
+    assert status.counts.compared == 2
