@@ -17,6 +17,11 @@ from policies.verdict import AskPerson, AwaitArguments, Refuse
 from trajectory.errors import OperatorError
 from trajectory.events import CallProposed, ToolAsked
 
+_ENDINGS = {
+    "refuse": "refused in the route's own error format",
+    "final_message": "answered with a message that says that policy ended the run",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
@@ -48,6 +53,8 @@ def explain(loaded: Loaded) -> list[Sentence]:
         _hosts(loaded),
         _bytes(constraints, policies),
         _retries(constraints, policies),
+        _spend(constraints, policies),
+        _context(constraints, policies),
         _redaction(policies),
         _cage(constraints),
     ]
@@ -177,12 +184,31 @@ def _retries(constraints: Constraints, policies: PolicySettings) -> Sentence:
     most = constraints.constraints.max_retries
     if most is None:
         return Sentence("retry_budget", "Retries are not limited.", keys[:1])
-    ending = {
-        "refuse": "refused in the route's own error format",
-        "final_message": "answered with a message that says that policy ended the run",
-    }[policies.retries.on_exhausted]
+    ending = _ENDINGS[policies.retries.on_exhausted]
     text = f"One trajectory may send again what failed {most} times, over all its calls; the next retry is {ending}."
     return Sentence("retry_budget", text, keys)
+
+
+def _spend(constraints: Constraints, policies: PolicySettings) -> Sentence:
+    keys = ("constraints.spend_limit_usd", "policies.spend")
+    limit, spend = constraints.constraints.spend_limit_usd, policies.spend
+    if limit is None:
+        return Sentence("spend_budget", "Spending is not limited.", keys[:1])
+    unpriced = {"refuse": "is refused", "allow": "passes and is not counted"}[spend.unpriced]
+    text = (
+        f"The model calls of one {spend.per} may cost {limit:g} US dollars together; one that may cost more than is "
+        f"left is {_ENDINGS[spend.on_exhausted]}. A model without a price {unpriced}."
+    )
+    return Sentence("spend_budget", text, keys)
+
+
+def _context(constraints: Constraints, policies: PolicySettings) -> Sentence:
+    keys = ("constraints.context_limit_tokens", "policies.context.on_exhausted")
+    limit = constraints.constraints.context_limit_tokens
+    if limit is None:
+        return Sentence("context_limit", "The size of prompts is not limited.", keys[:1])
+    ending = _ENDINGS[policies.context.on_exhausted]
+    return Sentence("context_limit", f"A prompt may have {limit} tokens, by estimate; a larger one is {ending}.", keys)
 
 
 def _redaction(policies: PolicySettings) -> Sentence:

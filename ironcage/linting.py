@@ -61,15 +61,29 @@ def _redaction(loaded: Loaded) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _retries(loaded: Loaded) -> Iterator[Finding]:
-    retries = loaded.settings.policies.retries
-    if "on_exhausted" in retries.model_fields_set and loaded.constraints.constraints.max_retries is None:
-        if retries.on_exhausted == "refuse":
-            return  # the default, spelled out: nobody expects anything else of it
+def _budgets(loaded: Loaded) -> Iterator[Finding]:
+    limits, policies = loaded.constraints.constraints, loaded.settings.policies
+    for settings, name, key in (
+        (policies.retries, "retries", "max_retries"),
+        (policies.spend, "spend", "spend_limit_usd"),
+        (policies.context, "context", "context_limit_tokens"),
+    ):
+        changed = settings.model_dump(exclude_defaults=True)  # a default, spelled out: nobody expects anything of it
+        if changed and getattr(limits, key) is None:
+            yield Finding(
+                "never_exhausted", f"policies.{name}.{next(iter(changed))}",
+                f"it says how the {name} limit is applied, and there is none",
+                f"set constraints.{key}, or remove the key",
+            )  # fmt: skip
+
+
+def _no_money(loaded: Loaded) -> Iterator[Finding]:
+    limits = loaded.constraints.constraints
+    prices = loaded.settings.policies.spend.prices.values()
+    if limits.spend_limit_usd == 0 and not any(price.input == price.output == 0 for price in prices):
         yield Finding(
-            "never_exhausted", "policies.retries.on_exhausted",
-            "it says what happens when the retry budget is spent, and there is no retry budget",
-            "set constraints.max_retries, or remove the key",
+            "no_dollar_allowed", "constraints.spend_limit_usd", "0 allows no model that costs anything, and all have a "
+            "price", "set what a run may cost, or state models that are free in policies.spend.prices",
         )  # fmt: skip
 
 
@@ -206,7 +220,8 @@ def _covers(wider: HostPattern, narrow: HostPattern) -> bool:
 _LINTS: tuple[Callable[[Loaded], Iterator[Finding]], ...] = (
     _nothing_limited,
     _redaction,
-    _retries,
+    _budgets,
+    _no_money,
     _tools,
     _arguments,
     _hosts,

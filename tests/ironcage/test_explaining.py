@@ -20,14 +20,16 @@ def settings(folder: Path, **keys: Any) -> Loaded:
 def test_sentences_carry_the_values_that_are_set(tmp_path: Path) -> None:
     limits = {
         "allowed_tools": ["look_up"], "max_retries": 4, "network_egress_limit_mb": 2.5, "memory_limit_mb": 512,
-        "cpu_timeout_ms": 100, "wall_timeout_s": 9, "egress_hosts": ["cdn.example.net"],
+        "spend_limit_usd": 2.5,
+        "context_limit_tokens": 90_000, "cpu_timeout_ms": 100, "wall_timeout_s": 9, "egress_hosts": ["cdn.example.net"],
     }  # fmt: skip
     loaded = settings(
         tmp_path, constraints={"constraints": limits}, policies={"redaction": {}, "egress": {"count": "sent"}},
         upstreams={"m": {"base_url": "https://api.example.com"}},
     )  # fmt: skip
     text = " ".join(sentence.text for sentence in explain(loaded))
-    for shown in ("look_up", "4 times", "2.5 MB (sent)", "512 MB", "100 ms", "9 s", "cdn.example.net", "EMAIL",
+    for shown in ("look_up", "4 times", "2.5 US dollars", "90000 tokens",
+                  "2.5 MB (sent)", "512 MB", "100 ms", "9 s", "cdn.example.net", "EMAIL",
                   "api.example.com"):  # fmt: skip
         assert shown in text
 
@@ -38,6 +40,8 @@ def test_without_limits_each_rule_says_that_it_is_off(tmp_path: Path) -> None:
         "Any tool",
         "Bytes are not limited",
         "Retries are not limited",
+        "Spending is not limited",
+        "size of prompts is not limited",
         "neither masked",
         "limits no resource",
     ):

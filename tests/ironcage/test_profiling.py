@@ -9,6 +9,8 @@ from policies.constraints import Constraints
 from policies.prices import PriceList
 from policies.spend import SpendBudget
 from tests.support.scored_runs import attempt, calls, certificate, refuse, run, step, tool_step, trajectory
+from trajectory.conversation import Reply, Usage
+from trajectory.prices import Rates
 from trajectory.runs import Limits, Run
 
 GIB = 1024**3
@@ -44,6 +46,20 @@ def test_use_counts_what_happened_and_not_what_was_refused() -> None:
     assert found.tools == {"look"}
     assert (found.sent_bytes, found.received_bytes) == (400, 400)
     assert used(trajectory(), BUDGET).wall_s is None
+
+
+def test_money_counts_what_was_reserved_beside_what_was_spent() -> None:
+    """Or the suggested limit would refuse the last call of the very trajectory that it was taken from."""
+    turn = Reply("ok", usage=Usage(1_000_000, 0))
+    one = trajectory(step(attempt(answer=turn)), step(attempt(answer=turn), index=1))
+    priced = SpendBudget(1e9, PriceList({"*": Rates(1, 1, 1, 1)}), assumed_output_tokens=500_000)
+    found = used(one, priced)
+    assert (found.prompt_tokens, found.most_usd) == (1_000_000, pytest.approx(2.5, rel=0.01))
+    assert used(one, BUDGET).most_usd is None
+    suggested = limits([amount(most_usd=2.5, prompt_tokens=100)]).constraints
+    assert (suggested.spend_limit_usd, suggested.context_limit_tokens) == (3.8, 150)
+    some = limits([amount(most_usd=2.5), amount(most_usd=None)]).constraints
+    assert some.spend_limit_usd is None
 
 
 BYTES = st.integers(0, 10**12)

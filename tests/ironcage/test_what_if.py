@@ -9,7 +9,7 @@ from ironcage.what_if import Rejudged, rejudge
 from policies.constraints import Constraints
 from policies.settings import PolicySettings
 from tests.support.attempts import model_attempt, tool_attempt
-from trajectory.conversation import Reply, ToolCall, ToolDefinition
+from trajectory.conversation import Reply, ToolCall, ToolDefinition, Usage
 from trajectory.memory import MemoryStore
 from trajectory.record import Attempt, ToolUse, VerdictNote
 from trajectory.trajectory import OutcomeLabel
@@ -85,6 +85,19 @@ def test_bytes_are_counted_until_the_limit_and_nothing_passes_after_it() -> None
     assert [step for step, code, _ in codes(tried(attempts, network_egress_limit_mb=2))] == [2]
     assert tried(attempts, network_egress_limit_mb=3).refused == ()
     assert {code for _, code, _ in codes(tried(attempts, network_egress_limit_mb=1))} == {"egress_budget_exhausted"}
+
+
+def test_money_and_context_are_counted_as_the_provider_counted_them() -> None:
+    prices = {"spend": {"prices": {"*": {"input": 1, "output": 1}}}}
+    turns = [
+        asked(n, answer=Reply("ok", usage=Usage(tokens, 100_000)), extra={"max_tokens": "200000"})
+        for n, tokens in enumerate((100_000, 300_000, 500_000))
+    ]
+    # 0.2 and 0.4 dollars are spent; the last may cost 0.7 and a frame
+    assert codes(tried(turns, policies=prices, spend_limit_usd=1.31)) == []
+    assert codes(tried(turns, policies=prices, spend_limit_usd=1.30)) == [(2, "spend_budget_exhausted", "model-a")]
+    assert codes(tried(turns, spend_limit_usd=10)) == [(n, "spend_budget_exhausted", "model-a") for n in range(3)]
+    assert codes(tried(turns, context_limit_tokens=300_000)) == [(2, "context_budget_exhausted", "model-a")]
 
 
 def test_host_that_was_no_upstream_needs_to_be_named() -> None:

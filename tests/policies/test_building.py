@@ -10,11 +10,14 @@ from policies.engine import Engine
 from policies.memory_ledger import MemoryLedger
 from policies.settings import PolicySettings
 from policies.verdict import ALLOW, DropTools, Refuse, Verdict
+from trajectory.conversation import Usage
 from trajectory.errors import OperatorError
-from trajectory.events import AttemptEnded, BytesMoved, CallProposed, Event, ModelAsked, ToolAsked
+from trajectory.events import AttemptEnded, BytesMoved, CallProposed, Event, ModelAsked, PromptSize, ToolAsked
 
 HOSTS = ["api.openai.com", "127.0.0.1:9000"]
 ASK = ModelAsked("t", "openai", "api.openai.com", "m", "d", 1000, ("a", "b"))
+
+PAID = ModelAsked("t", "openai", "api.openai.com", "gpt-4o", "d", 9, at_s=1.75e9, prompt=PromptSize(text_bytes=99))
 
 
 def engine(limits: dict[str, object], **policies: object) -> Engine:
@@ -60,6 +63,19 @@ def test_settings_reach_their_rules() -> None:
     assert retry.ending == "final_message"
 
 
+def test_prices_and_limits_of_spend_and_context_reach_their_rules() -> None:
+    prices = {"local/*": {"input": 0, "output": 0}, "m": {"input": 5, "output": 10, "cache_read": 0.5}}
+    spend = {"prices": prices, "per": "session", "assumed_output_tokens": 1_000, "on_exhausted": "final_message"}
+    built = engine({"spend_limit_usd": 0.02, "context_limit_tokens": 50}, spend=spend)
+    assert built.judge(ASK) == ALLOW
+    refused = built.judge(ModelAsked("another", "openai", "api.openai.com", "m", "d", 1))
+    assert isinstance(refused, Refuse)
+    assert (refused.code, refused.ending) == ("spend_budget_exhausted", "final_message")
+    assert built.judge(ModelAsked("t", "local", "127.0.0.1:9000", "llama", "d", 1)) == ALLOW
+    long = ModelAsked("t", "local", "127.0.0.1:9000", "llama", "d", 1, prompt=PromptSize(tokens=51))
+    assert codes(built.judge(long)) == ["context_budget_exhausted"]
+
+
 def test_refused_retry_costs_no_retry() -> None:
     """A retry that the allowlist or the egress limit refuses must leave the retry budget whole."""
     limited = engine({"max_retries": 1, "allowed_tools": ["a"]}, tools={"offered": "refuse"})
@@ -92,12 +108,16 @@ limits = st.fixed_dictionaries(
         "max_retries": st.integers(0, 2),
         "allowed_tools": st.sampled_from([[], ["a"], ["a*"]]),
         "network_egress_limit_mb": st.sampled_from([0, 0.001, 1]),
+        "spend_limit_usd": st.sampled_from([0, 0.33, 1]),
+        "context_limit_tokens": st.sampled_from([1, 100]),
     },
 )
 events: st.SearchStrategy[Event] = st.sampled_from(
     [
         ASK,
         ModelAsked("t", "openai", "evil.test", "m", "d", 1000, ("a",)),
+        PAID,
+        AttemptEnded("t", "d", "complete", asked=PAID, usage=Usage(100, 100)),
         ToolAsked("t", "orders", "127.0.0.1:9000", "a", "e", 10),
         CallProposed("t", "b"),
         BytesMoved("t", "api.openai.com", 700, 0),
