@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 _DIGITS = re.compile(r"[0-9]{1,18}(\.0*)?")
@@ -20,7 +19,7 @@ def stated(*values: object) -> int | None:
 def _number(value: object) -> int:
     if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
         return 0
     return int(min(value, 10**18))
 
