@@ -26,7 +26,7 @@ after that, for the case that it asks again."""
 Key = tuple[str, str]
 
 DESK = "the desk"
-_CLOSED = Decision("denied", DESK, "the proxy is stopping, so nobody can decide")
+"""Who "decides" where nobody did: in time, or for want of room."""
 _MOST_REMEMBERED = 1000
 
 
@@ -89,8 +89,6 @@ class Desk:
         """Questions by what became of them, since the start; denied ones also by a full desk."""
 
     async def decide(self, asked: ApprovalAsked) -> Decision:
-        if self._is_closed:
-            return _CLOSED
         self._forget_old()
         key = (asked.trajectory, asked.identity)
         if (held := self._held.pop(key, None)) is not None:
@@ -152,12 +150,8 @@ class Desk:
             await self._changed.wait()
 
     def close(self) -> None:
-        """Nobody sits there any more: what waits is denied, and what comes. Idempotent."""
+        """Nobody sits there any more: who waits for a change is told. Questions are withdrawn by who asked them."""
         self._is_closed = True
-        for question in self._open.values():
-            for caller in question.callers:
-                caller.set_result(_CLOSED)
-        self._open.clear()
         self._tell()
 
     # --- one caller

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, cast, get_args
 
+from proxy.approval_desk import DESK
 from proxy.approvals import ApprovalAsked, Decision, Outcome
 from replay.task import Task
 from trajectory.record import VerdictNote
@@ -86,4 +87,6 @@ def decisions_of(store: Store, task: Task) -> Recorded:
 
 
 def _is_decision(note: VerdictNote) -> bool:
-    return note.action == "ask" and note.code in _OUTCOMES and bool(note.identity)
+    """How full the desk was that day says nothing of the call."""
+    is_desks = note.code == "denied" and note.by == DESK
+    return note.action == "ask" and note.code in _OUTCOMES and bool(note.identity) and not is_desks

@@ -44,7 +44,7 @@ class Approvals:
         ]
 
     async def close(self, _: object) -> None:
-        """Whoever still waits for a change, or a decision, is told at once that there will be none."""
+        """No poll holds up the end of the process."""
         if self._desk is not None:
             self._desk.close()
 

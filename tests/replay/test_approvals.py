@@ -76,6 +76,11 @@ async def test_what_was_denied_is_denied_by_the_same_person(tmp_path: Path) -> N
     assert "bob has denied it: not on a Friday" in (runs["same"].answer or "")
 
 
+async def test_a_call_that_found_the_desk_full_was_decided_by_nobody(tmp_path: Path) -> None:
+    _, runs = await replayed(tmp_path, Decision("denied", "the desk", "the desk is full"), "same")
+    assert runs["same"].approvals == Approvals(unmatched=1)
+
+
 @pytest.mark.parametrize(
     ("approvals", "answer", "counted"),
     [
