@@ -63,14 +63,25 @@ class VariantPlan:
 
 
 def variant_plans(plan: Plan, variants: Sequence[Variant]) -> tuple[VariantPlan, ...]:
-    """From a prepared plan, the recorded prompt first. OperatorError where a variant cannot be made or leaves a prompt
-    as it was.
+    """From a prepared plan, the recorded prompt first. A task of which some variant cannot be made, or which it leaves
+    as it was, is left out of all of them. OperatorError if no task is left.
     """
     require_meaningful(plan, varied=True)
-    names = [RECORDED, *(one.name for one in variants)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise OperatorError(f"variant {twice[0]!r} is named twice", hint=f"{RECORDED} is the recorded prompt's name")
-    return tuple(_planned(plan, variant) for variant in (AS_RECORDED, *variants))
+    every = (AS_RECORDED, *variants)
+    _check_names([variant.name for variant in every])
+    made: dict[str, list[_Made]] = {}
+    obstacles: dict[str, OperatorError] = {}
+    for task in plan.tasks:
+        try:
+            made[task.id] = [_made(task, variant, plan) for variant in every]
+        except OperatorError as why:
+            obstacles[task.id] = why
+    if not made:
+        raise next(iter(obstacles.values()))
+    left_out = {**plan.left_out, **{task: str(why) for task, why in obstacles.items()}}
+    rest = replace(plan, reference=None, left_out=left_out)
+    columns = ({task: of_task[at] for task, of_task in made.items()} for at in range(len(every)))
+    return tuple(_cell(rest, variant, column) for variant, column in zip(every, columns, strict=True))
 
 
 def cell_id(name: str, variant: str) -> str:
@@ -78,13 +89,28 @@ def cell_id(name: str, variant: str) -> str:
     return f"{name}.{variant}"
 
 
-def _planned(plan: Plan, variant: Variant) -> VariantPlan:
-    checked_name("variant", variant.name)
-    varied = {task.id: _varied(task, variant, plan.seed) for task in plan.tasks}
-    tasks = tuple(_with_prompt(task, varied[task.id], plan) for task in plan.tasks)
-    swaps = {task: PromptSwap(one.recorded, one.texts) for task, one in varied.items()}
-    made = replace(plan, id=cell_id(plan.id, variant.name), tasks=tasks, prompts=swaps, reference=None)
-    return VariantPlan(variant, made, varied)
+_Made = tuple[Task, Varied]
+"""A task under a variant, and what the variant makes of its prompt."""
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        checked_name("variant", name)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise OperatorError(f"variant {twice[0]!r} is named twice", hint=f"{RECORDED} is the recorded prompt's name")
+
+
+def _made(task: Task, variant: Variant, plan: Plan) -> _Made:
+    varied = _varied(task, variant, plan.seed)
+    return _with_prompt(task, varied, plan), varied
+
+
+def _cell(plan: Plan, variant: Variant, made: Mapping[str, _Made]) -> VariantPlan:
+    """`made` by task."""
+    varied = {name: one for name, (_, one) in made.items()}
+    swaps = {name: PromptSwap(one.recorded, one.texts) for name, one in varied.items()}
+    tasks = tuple(task for task, _ in made.values())
+    return VariantPlan(variant, replace(plan, id=cell_id(plan.id, variant.name), tasks=tasks, prompts=swaps), varied)
 
 
 def _varied(task: Task, variant: Variant, seed: int) -> Varied:
@@ -100,7 +126,7 @@ def _varied(task: Task, variant: Variant, seed: int) -> Varied:
         if not any(one.changes for one in edited):
             raise OperatorError(
                 f"variant {variant.name!r}: {name} changes nothing in the system prompt of task {task.id!r}",
-                hint="leave the task out, or the edit: a variant that is the recorded prompt shows nothing",
+                hint="a variant that is the recorded prompt shows nothing",
             )
         texts = tuple(one.text for one in edited)
         changes += [change for one in edited for change in one.changes]
@@ -118,7 +144,7 @@ def recorded_prompt(task: Task) -> tuple[str, ...]:
         )
     texts = read_prompt(task.wire, read_layout(task.request.encode(), WIRES[task.wire].list_key))
     if not any(text.strip() for text in texts):
-        raise OperatorError(f"task {task.id!r} has no system prompt that could be varied", hint="leave it out")
+        raise OperatorError(f"task {task.id!r} has no system prompt that could be varied")
     return texts
 
 

@@ -221,6 +221,14 @@ def test_what_cannot_be_varied_is_said(task: Task, variant: Variant, message: st
         crossed(task, variant)
 
 
+def test_a_task_that_one_variant_cannot_be_made_of_is_left_out_of_all() -> None:
+    both = (task_of(system("Be brief.")).model_copy(update={"id": "brief"}), task_of(system(PROMPT)))
+    cells = variant_plans(Plan("v", (candidate("good"),), both), (PLAIN, WHOLE))
+    assert [[task.id for task in cell.plan.tasks] for cell in cells] == [["t"]] * 3
+    (why,) = {cell.plan.left_out["brief"] for cell in cells}
+    assert why == "variant 'plain': drop-role changes nothing in the system prompt of task 'brief'"
+
+
 def test_a_prompt_is_known_again_but_for_a_few_words() -> None:
     assert is_alike((PROMPT,), (PROMPT + " Today",))
     assert not is_alike((PROMPT,), ("Never guess.",))
