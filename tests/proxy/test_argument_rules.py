@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from policies.building import build_rules
+from policies.constraints import Constraints
+from policies.settings import PolicySettings
+from policies.tool_names import PARALLEL
+from tests.support.driving import DONE, HOSTS, Driven, asking, completion, event, hall
 from tests.support.gateway import joined, serve
 from tests.support.parity.format import Call, ModelFormat
 from tests.support.parity.formats import MODEL_FORMATS
@@ -71,3 +77,19 @@ async def test_a_stream_that_breaks_off_in_a_call_lets_nothing_of_it_out(tmp_pat
             got = await reply.content.read()
     assert b"careful" not in got and form.understood(got, streamed=True).error
     assert [attempt.end for attempt in served.attempts] == ["cut"]
+
+
+@pytest.mark.parametrize("path", ["/workspace/notes", "/etc/PRIVATE"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_call_within_another_is_judged_like_one_of_its_own(path: str, *, streamed: bool) -> None:
+    use = {"recipient_name": "functions.careful", "parameters": {"path": path}}
+    arguments = json.dumps({"tool_uses": [use]})
+    made = Driven(hall(*build_rules(Constraints(), PolicySettings.model_validate(POLICIES), HOSTS)))
+    made.ask(asking(stream=streamed))
+    if streamed:
+        begun = {"index": 0, "id": "c", "type": "function", "function": {"name": PARALLEL, "arguments": ""}}
+        pieces = [{"index": 0, "function": {"arguments": text}} for text in (arguments[:50], arguments[50:])]
+        out = made.flow(*(event({"tool_calls": [one]}) for one in (begun, *pieces)), event({}, "tool_calls"), DONE)
+    else:
+        out = made.reply(completion(None, (("c", PARALLEL, arguments),)))
+    assert (b"PRIVATE" in out, b"tool_uses" in out) == (False, path.startswith("/workspace"))
