@@ -11,6 +11,7 @@ import uvloop
 
 from ironcage.approvals_token import token_place
 from ironcage.assembly import Doors, open_doors
+from ironcage.collector import leave_out_what_stays
 from ironcage.console.server import Console
 from ironcage.logs import set_up_logging
 from ironcage.settings import Loaded, address, load
@@ -64,6 +65,7 @@ async def _serve(loaded: Loaded, default: str | None) -> None:
         ) as console:
             if loaded.settings.shadow is not None:
                 await shadows.start(loaded.settings.shadow)
+            leave_out_what_stays()
             _say(doors, console)
             await stop.wait()
             await shadows.stop()
