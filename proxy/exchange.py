@@ -84,7 +84,6 @@ class Exchange:
     _unsearched: bool = False
     """Personal data was not, or could not be, looked for: nothing of what was said is written down."""
     _now_s: float = 0.0
-    _asked_s: float = 0.0
     _waits: tuple[State, Callable[[], list[Effect]]] = (State.NEW, list)
     """While people decide: what the exchange was doing, and what goes on from there with their decisions."""
 
@@ -276,7 +275,7 @@ class Exchange:
     def _ask_people(self, then: Callable[[], list[Effect]]) -> list[Effect]:
         self._waits = (self.state, then)
         self.state = State.ASKING
-        self._asked_s = self._now_s
+        self.draft.waits(self._now_s)
         if self.reviews:  # what they are shown is masked
             return [Detect(self.judging.questions.texts())]
         return self._ask()
@@ -289,7 +288,7 @@ class Exchange:
 
     def _decided(self, arrival: Decided | DetectionFailed) -> list[Effect]:
         self.judging.decided(arrival.decisions if isinstance(arrival, Decided) else {})
-        self.draft.waited_s += self._now_s - self._asked_s
+        self.draft.goes_on(self._now_s)
         self.state, go_on = self._waits
         return go_on()
 

@@ -60,7 +60,7 @@ log = logging.getLogger(__name__)
 
 # Texts shorter than this are searched on the event loop: a thread would cost more than it saves.
 _INLINE_CHARACTERS = 4096
-_TO_CLIENT = (BeginReply, SendPart, EndReply, Respond, BreakConnection)
+_FOR_CLIENT = (BeginReply, SendPart, EndReply, Respond, BreakConnection, AskApproval)
 _MAX_HEADER_BYTES = 128 * 1024  # as at the proxy door: agents send long cookies and trace headers
 
 
@@ -261,7 +261,7 @@ class Gateway:
         live.undone.extend(effects)
         while live.undone:
             effect = live.undone.popleft()
-            if live.is_gone and isinstance(effect, _TO_CLIENT):
+            if live.is_gone and isinstance(effect, _FOR_CLIENT):
                 continue
             arrival = await self._perform(live, effect)
             if arrival is not None:

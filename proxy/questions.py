@@ -127,7 +127,7 @@ class Questions:
     def ask(self, operation: Operation, attempt: str, at_s: float) -> tuple[ApprovalAsked, ...]:
         """What people are to be asked."""
         waiting = [question for question in self._all if question.is_open]
-        ids = Counter(question.call.id for question in waiting)
+        ids = Counter(question.call.id for question in self._all)
         for question in waiting:
             if question.call.id and ids[question.call.id] > 1:
                 question.is_open, question.doubt = False, _TWINS

@@ -34,6 +34,7 @@ class AttemptDraft:
     error: str | None = None
     first_byte_s: float | None = None
     waited_s: float = 0.0
+    waits_since_s: float | None = None
     request_bytes: int = 0
     reply_bytes: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -54,6 +55,14 @@ class AttemptDraft:
         self.status = head.status
         self.first_byte_s = head.at_s - self.waited_s
         self.headers += [(n, v) for k, v in head.headers if (n := k.lower()) in _KEPT_REPLY]
+
+    def waits(self, at_s: float) -> None:
+        self.waits_since_s = at_s
+
+    def goes_on(self, at_s: float) -> None:
+        if self.waits_since_s is not None:
+            self.waited_s += at_s - self.waits_since_s
+            self.waits_since_s = None
 
     def answered(self, rendered: Rendered) -> None:
         """The proxy answers by itself: that is what the client's view holds."""
@@ -77,6 +86,7 @@ class AttemptDraft:
         self, operation: Operation, recorded: Recorded, end: End, notes: tuple[VerdictNote, ...], at_s: float
     ) -> Attempt:
         memory = operation.memory
+        self.goes_on(at_s)
         client = recorded.client
         if self._own_reply is not None and not self._without_request:
             client = (Span.of(operation.masked(self._own_reply.decode()).encode()),)

@@ -128,13 +128,17 @@ def test_nobody_is_asked_about_arguments_that_can_be_read_in_two_ways(arguments:
     assert questions(exchange) == [] and calls_of(exchange.delivered) == []
 
 
+def streamed_call(index: int, call_id: str) -> list[bytes]:
+    first = {"index": index, "id": call_id, "type": "function", "function": {"name": "pay", "arguments": ""}}
+    pieces = ['{"to": "acme", ', '"amount": 900}']
+    more = [{"index": index, "function": {"arguments": piece}} for piece in pieces]
+    return [event({"tool_calls": [one]}) for one in (first, *more)]
+
+
 def streamed(*more: bytes) -> list[bytes]:
-    first = {"index": 0, "id": "c1", "type": "function", "function": {"name": "pay", "arguments": ""}}
     return [
         event({"role": "assistant", "content": "Let me pay."}),
-        event({"tool_calls": [first]}),
-        event({"tool_calls": [{"index": 0, "function": {"arguments": '{"to": "acme", '}}]}),
-        event({"tool_calls": [{"index": 0, "function": {"arguments": '"amount": 900}'}}]}),
+        *streamed_call(0, "c1"),
         *more,
         event({}, "tool_calls"),
         DONE,
@@ -188,10 +192,11 @@ def test_nobody_is_asked_about_a_stream_that_breaks_off() -> None:
 def test_a_client_that_leaves_withdraws_the_question() -> None:
     for exchange in (proposed(house(), PAY), called(house())):
         (asked,) = questions(exchange)
-        exchange.give(ClientLeft(0.5))
+        exchange.give(ClientLeft(100.5))
         assert exchange.delivered == b"" and exchange.attempt.end == "aborted"
         (note,) = [note for note in exchange.attempt.verdicts if note.action == "ask"]
         assert (note.code, note.identity) == ("withdrawn", asked.identity)
+        assert exchange.attempt.total_s < 1 and float(exchange.attempt.extra["waited_s"]) > 100
         assert exchange.give(Decided({asked.id: ALLOWED}, 0.6)) == []
 
 

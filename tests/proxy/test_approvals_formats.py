@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.answers import keep_alive
-from proxy.arrivals import Headers
+from proxy.arrivals import Headers, ReplyBegan, ReplyEnded, ReplyPart
+from proxy.exchange_states import State
+from proxy.wire import holding
 from proxy.wire.eventstream import encoded
 from tests.support import anthropic_sdk, genai_sdk, openai_sdk
 from tests.support.approving import ALLOWED, DENIED, decide, house, questions
@@ -23,9 +25,14 @@ every_format = pytest.mark.parametrize("form", MODEL_FORMATS, ids=lambda form: f
 ROOTS = {"Messages": "/anthropic", "Gemini": "/gemini", "Interactions": "/gemini"}
 
 
-def asked(form: ModelFormat, *parts: bytes) -> Driven:
+def begun(form: ModelFormat) -> Driven:
     exchange = Driven(house(), ROOTS.get(form.name, "/openai") + form.streams_at)
     exchange.ask(form.body("hi", tools=("free", "pay"), streamed=True))
+    return exchange
+
+
+def asked(form: ModelFormat, *parts: bytes) -> Driven:
+    exchange = begun(form)
     exchange.flow(*parts)
     return exchange
 
@@ -58,6 +65,29 @@ def test_a_call_that_breaks_off_is_not_asked_about(form: ModelFormat) -> None:
     exchange = asked(form, stream[: stream.index(b"PRIV")])
     assert questions(exchange) == [] and b"acme" not in exchange.delivered
     assert exchange.attempt.end == "cut"
+
+
+@pytest.mark.parametrize("form", MODEL_FORMATS[1:], ids=lambda form: form.name)  # a chat's call ends with the next one
+def test_what_is_too_long_to_be_held_is_asked_about_before_it_is_all_there(
+    form: ModelFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "MAX_HELD_BYTES", 2000)
+    parts = form.stream(
+        "Let me pay.", calls=(PAY, Call("free", json.dumps({"x": "y" * 3000})), Call("functions.pay", "{}"))
+    )
+    exchange = begun(form)
+    exchange.give(ReplyBegan(200, STREAM, 0.1))
+    said: list[int] = []
+    for at, part in enumerate(parts):
+        exchange.give(ReplyPart(part, 0.2))
+        if exchange.exchange.state is State.ASKING:
+            said.append(at)
+            decide(exchange, ALLOWED)
+    if exchange.exchange.state is State.FLOWING:
+        exchange.give(ReplyEnded(0.3))
+        decide(exchange, ALLOWED)
+    assert [one.arguments for one in questions(exchange)] == ['{"note":"PRIVATE","to":"acme"}', "{}"]
+    assert said[0] < len(parts) - 2 and exchange.delivered == b"".join(parts)
 
 
 BEDROCK_TYPE: Headers = (("Content-Type", "application/vnd.amazon.eventstream"),)
