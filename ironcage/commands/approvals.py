@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -75,7 +76,7 @@ def _decide(
         loaded,
         "POST",
         f"/api/approvals/{quote(call, safe='')}",
-        {"outcome": outcome, "by": by if by is not None else getpass.getuser(), "reason": reason},
+        {"outcome": outcome, "by": by if by is not None else _user(), "reason": reason},
         headers={TOKEN_HEADER: known_token(loaded)},
     )
     settled = msgspec.json.decode(said, type=Settled)
@@ -84,6 +85,13 @@ def _decide(
         return
     held = "; the agent has gone, so this holds if it asks again" if settled.is_held else ""
     typer.echo(f"{settled.decision.outcome} {visible(settled.asked.id)} ({visible(settled.asked.tool)}){held}")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name; KeyError until Python 3.13
+        return f"user {os.getuid()}"
 
 
 def _print_json(value: object) -> None:

@@ -6,8 +6,10 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
+
+from markupsafe import Markup
 
 from ironcage.approving import state_of
 from ironcage.console.wording import count, when
@@ -15,23 +17,33 @@ from ironcage.readable import Piece, pieces, readable_arguments, visible
 from proxy.approval_desk import Question
 from proxy.approvals import ApprovalAsked
 
-MAX_READ = 200_000
+MAX_READ = 50_000
 """Characters of arguments that are shown. Of longer ones nothing is: what matters may stand in the rest."""
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A text as HTML, with what is not shown as it was sent marked; `odd` counts those places."""
+
+    html: Markup
+    odd: int
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
-    """`arguments` None: they are too long to be shown. `odd` counts what is not shown as it was sent."""
+    """`arguments` None: they are too long to be shown."""
 
     question: Question
-    tool: list[Piece]
-    arguments: list[Piece] | None
+    tool: Shown
+    arguments: Shown | None
     size: str
-    odd: int
     facts: list[tuple[str, str]]
     why: str
     state: str
-    counts_down: bool
+
+    @property
+    def odd(self) -> int:
+        return self.tool.odd + (self.arguments.odd if self.arguments is not None else 0)
 
 
 def cards(questions: Sequence[Question], keep_s: float) -> list[Card]:
@@ -40,19 +52,26 @@ def cards(questions: Sequence[Question], keep_s: float) -> list[Card]:
 
 def _card(question: Question, keep_s: float) -> Card:
     asked = question.asked
-    tool = pieces(asked.tool)
-    arguments = readable_arguments(asked.arguments) if len(asked.arguments) <= MAX_READ else None
     return Card(
         question=question,
-        tool=tool,
-        arguments=arguments,
+        tool=_marked(pieces(asked.tool)),
+        arguments=_arguments(asked.arguments) if len(asked.arguments) <= MAX_READ else None,
         size=count(len(asked.arguments), "character"),
-        odd=sum(piece.is_odd for piece in (*tool, *(arguments or ()))),
         facts=_facts(asked),
         why=visible(asked.why),
         state=state_of(question, keep_s),
-        counts_down=question.state == "waiting",
     )
+
+
+@lru_cache(maxsize=128)
+def _arguments(arguments: str) -> Shown:
+    """Once for each call, not at each look: an agent may have filled the desk with what is slow to read."""
+    return _marked(readable_arguments(arguments))
+
+
+def _marked(found: Sequence[Piece]) -> Shown:
+    html = Markup("").join(Markup("<mark>{}</mark>").format(one.text) if one.is_odd else one.text for one in found)
+    return Shown(html, sum(one.is_odd for one in found))
 
 
 def _facts(asked: ApprovalAsked) -> list[tuple[str, str]]:
