@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from scoring.fidelity.footing import ACCEPTED, footings, rests_on
+from scoring.fidelity.footing import ACCEPTED, footings, reaches, trusted_share
 from trajectory.runs import Certificate, CheckResult, Frozen, Run
 
 Label = Literal["passed", "failed", "unknown"]
@@ -56,7 +56,7 @@ def _checked(run: Run) -> Outcome:
 def _fidelity_shortfall(run: Run) -> str:
     """Empty where no minimum was asked for, no tool result was served, or enough of them were faithful."""
     counts = footings(run.served)
-    if run.min_fidelity is None or rests_on(counts, "faithful", run.min_fidelity):
+    if run.min_fidelity is None or reaches(trusted_share(counts, "faithful"), run.min_fidelity):
         return ""
     faithful = sum(counts.get(footing, 0) for footing in ACCEPTED["faithful"])
     made_up = f", {counts['written']} written by a model" if "written" in counts else ""

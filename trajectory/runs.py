@@ -49,8 +49,19 @@ LossKind = Literal[
 ]
 
 
+_GIVEN: dict[frozenset[str], set[str]] = {}
+
+
 class Frozen(BaseModel):
+    """Never changed, so that instances which were given the same fields share one set of these names: pydantic keeps one
+    for each, which of a large scorecard is more than half.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_post_init(self, context: object, /) -> None:
+        given = self.__pydantic_fields_set__
+        object.__setattr__(self, "__pydantic_fields_set__", _GIVEN.setdefault(frozenset(given), given))
 
 
 class Limits(Frozen):

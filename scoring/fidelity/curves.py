@@ -15,7 +15,7 @@ from typing import NamedTuple
 from scoring.candidates import success_and_score
 from scoring.efficiency import Weights
 from scoring.estimates import Estimate, unknown
-from scoring.fidelity.footing import Trust, levels, rests_on, trusted_share
+from scoring.fidelity.footing import Trust, levels, reaches, trusted_share
 from scoring.fidelity.model import FidelityCurve, FidelityPoint
 from scoring.scorecard import RunRow
 from scoring.statistics import within_slope
@@ -25,6 +25,10 @@ LEAST_RUNS = 5
 """Scored runs below which a point is unknown."""
 LEAST_TASKS = 10
 """Tasks with runs of different shares below which the slope is unknown: clustered errors of fewer are too small."""
+
+
+_Shared = tuple[float | None, RunRow]
+"""A run with its share of trusted results."""
 
 
 class Flip(NamedTuple):
@@ -42,9 +46,8 @@ def fidelity_curves(rows: Sequence[RunRow], names: Sequence[str], weights: Weigh
     for row in rows:
         by_name[row.candidate].append(row)
     found = levels([row.fidelity for row in rows])
-    return tuple(
-        curve for trust in found for curve in _ranked([_curve(name, by_name[name], trust, weights) for name in names])
-    )
+    drawn = [_curves(name, by_name[name], found, weights) for name in names] if found else []
+    return tuple(curve for of_one_trust in zip(*drawn, strict=True) for curve in _ranked(of_one_trust))
 
 
 def fidelity_flips(curves: Sequence[FidelityCurve]) -> tuple[Flip, ...]:
@@ -58,15 +61,23 @@ def fidelity_flips(curves: Sequence[FidelityCurve]) -> tuple[Flip, ...]:
     return tuple(found.values())
 
 
-def _curve(name: str, rows: Sequence[RunRow], trust: Trust, weights: Weights) -> FidelityCurve:
-    points: list[FidelityPoint] = []
-    for at_least in THRESHOLDS:
-        left = [row for row in rows if rests_on(row.fidelity, trust, at_least)]
-        if points and len(left) == points[-1].runs:  # each threshold leaves a part of what the one before left
+def _curves(name: str, rows: Sequence[RunRow], trusts: Sequence[Trust], weights: Weights) -> list[FidelityCurve]:
+    whole = _point(0.0, rows, weights)
+    return [
+        _curve(name, [(trusted_share(row.fidelity, trust), row) for row in rows], trust, whole, weights)
+        for trust in trusts
+    ]
+
+
+def _curve(name: str, shared: Sequence[_Shared], trust: Trust, whole: FidelityPoint, weights: Weights) -> FidelityCurve:
+    points, left = [whole], shared
+    for at_least in THRESHOLDS[1:]:
+        left = [(share, row) for share, row in left if reaches(share, at_least)]
+        if len(left) == points[-1].runs:  # each threshold leaves a part of what the one before left
             points.append(points[-1].model_copy(update={"at_least": at_least}))
         else:
-            points.append(_point(at_least, left, weights))
-    return FidelityCurve(candidate=name, trust=trust, points=tuple(points), slope=_slope(rows, trust))
+            points.append(_point(at_least, [row for _, row in left], weights))
+    return FidelityCurve(candidate=name, trust=trust, points=tuple(points), slope=_slope(shared))
 
 
 def _point(at_least: float, rows: Sequence[RunRow], weights: Weights) -> FidelityPoint:
@@ -79,12 +90,8 @@ def _point(at_least: float, rows: Sequence[RunRow], weights: Weights) -> Fidelit
     return FidelityPoint(at_least=at_least, runs=len(rows), scored=scored, passed=passed, success=success, score=score)
 
 
-def _slope(rows: Sequence[RunRow], trust: Trust) -> Estimate:
-    shares = [
-        (share, row)
-        for row in rows
-        if row.counting == "scored" and (share := trusted_share(row.fidelity, trust)) is not None
-    ]
+def _slope(shared: Sequence[_Shared]) -> Estimate:
+    shares = [(share, row) for share, row in shared if row.counting == "scored" and share is not None]
     found = within_slope(
         [share for share, _ in shares], [float(row.passed) for _, row in shares], [row.task for _, row in shares]
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.fidelity.footing import ACCEPTED, FOOTINGS, footings, levels, rests_on, trusted_share
+from scoring.fidelity.footing import ACCEPTED, FOOTINGS, footings, levels, reaches, trusted_share
 from trajectory.runs import Fidelity, Served
 
 SERVED = st.builds(
@@ -44,7 +44,7 @@ def test_every_result_has_one_footing_and_each_level_trusts_no_less_than_the_one
 
 def test_a_run_without_any_tool_result_counts_at_every_threshold() -> None:
     assert trusted_share({}, "recorded") is None
-    assert rests_on({}, "recorded", 1.0)
+    assert reaches(trusted_share({}, "recorded"), 1.0)
 
 
 def test_levels_that_no_run_tells_apart_are_not_shown() -> None:
