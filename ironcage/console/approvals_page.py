@@ -28,6 +28,10 @@ class Shown:
     html: Markup
     odd: int
 
+    @property
+    def lines(self) -> int:
+        return self.html.count("\n") + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Card:

@@ -11,11 +11,16 @@ import pytest
 
 from proxy.approvals import Decision
 from replay.approvals import RecordedApprovals, Unmatched, decisions_of
+from replay.bakeoff import begin
+from replay.cage.process import PortableCage
+from replay.conditions import Around
 from scoring.score import score
 from tests.support.approving import People
 from tests.support.asking import ALLOWED, DENIED, asked
-from tests.support.recordings import Message, calls, result, said, user
+from tests.support.baking import agent_task, plan
+from tests.support.recordings import Message, ScriptedHouse, calls, result, said, user
 from tests.support.replaying import Replaying, candidate, replaying
+from trajectory.memory import MemoryStore
 from trajectory.runs import Approvals, Run
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("pay", "look")]
@@ -142,3 +147,14 @@ async def test_what_was_withdrawn_was_decided_by_nobody(tmp_path: Path) -> None:
         await asking
         at.served.doors.gateway.asking = type(at.served.doors.gateway.asking)()
         assert decisions_of(at.served.store, at.task("prod")) == {}
+
+
+async def test_agents_and_checks_in_the_cage_do_not_inherit_the_approvals_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("IRONCAGE_APPROVALS_TOKEN", "a-token-of-the-operator")
+    around = Around(ScriptedHouse(MemoryStore(), {}), PortableCage())
+    begun = await begin([plan(agent_task("pass"))], around)
+    env = begun.conditions["b1"].env
+    assert "PATH" in env
+    assert "a-token-of-the-operator" not in env.values()
