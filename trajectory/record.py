@@ -74,8 +74,9 @@ class Attempt(Struct, frozen=True):
     """One exchange made on behalf of an operation.
 
     Times: `started_at` is Unix seconds; `first_byte_s` and `total_s` are seconds since then, None if the reply
-    never began, without those in which it waited for people to decide (`waited_s` in `extra`). `request` is what the upstream was sent (or would have been, if refused), `reply` what it
-    answered, `client_reply` what the client was given where that differs; all masked where redaction is on.
+    never began, without those in which it waited for people to decide (`waited_s` in `extra`). `request` is what the
+    upstream was sent (or would have been, if refused), `reply` what it answered, `client_reply` what the client was
+    given where that differs; all masked where redaction is on.
     """
 
     id: str
