@@ -53,8 +53,8 @@ _GIVEN: dict[frozenset[str], set[str]] = {}
 
 
 class Frozen(BaseModel):
-    """Never changed, so that instances which were given the same fields share one set of these names: pydantic keeps one
-    for each, which of a large scorecard is more than half.
+    """Never changed, so that instances which were given the same fields share one set of their names: pydantic keeps
+    one for each, which of a large scorecard is more than half.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
