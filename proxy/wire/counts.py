@@ -21,7 +21,7 @@ def _number(value: object) -> int:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
         return 0
-    return int(min(value, 10**18))
+    return int(max(0, min(value, 10**18)))
 
 
 def count(value: object) -> int | None:
