@@ -1,6 +1,6 @@
 """What the replay engine and the scoring cost, with models that take no time.
 
-    bench/engine.py [--rounds N] [--inspect PYTHON]
+    bench/engine.py [--rounds N] [--sizes 100,400,1600] [--inspect PYTHON] [--only Engine|Scoring]
 
 Closed loops: each run is 10 model calls, 9 of them calls of a tool that answers at once. Ours go over HTTP through the
 whole gateway, judged and recorded in SQLite, to a scripted model in another process; with --inspect the same work is
@@ -38,7 +38,7 @@ from tests.support.scored_runs import attempt, bakeoff, run, says, step, tool_st
 from trajectory.conversation import Reply, ToolCall, Usage
 from trajectory.trajectory import Step, Trajectory
 
-STEPS, SIZES = 10, (100, 400)
+STEPS = 10
 CANDIDATES, TASKS, TRIALS = 5, 400, 50
 
 
@@ -51,12 +51,12 @@ def measured(command: list[str]) -> dict[str, float]:
     return line
 
 
-def loops(rounds: int, inspect: str | None) -> list[Row]:
+def loops(rounds: int, sizes: list[int], inspect: str | None) -> list[Row]:
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     with contextlib.ExitStack() as stack:
         _, port = started(stack, sys.executable, str(HERE / "engine_upstream.py"), str(STEPS))
         for _ in range(rounds):
-            for runs in SIZES:
+            for runs in sizes:
                 with tempfile.TemporaryDirectory() as folder:
                     ours = [sys.executable, str(HERE / "engine_ours.py"), str(port), str(runs), str(STEPS), folder]
                     found.setdefault(("ironcage", runs), []).append(measured(ours))
@@ -145,12 +145,17 @@ def scoring() -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Benchmarks of the replay engine and of scoring.")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", default="100,400", metavar="RUNS", help="how many runs a measurement has")
+    parser.add_argument("--only", default="", metavar="TABLE", help="Engine or Scoring")
     parser.add_argument("--inspect", metavar="PYTHON", help="an interpreter with inspect-ai, to be measured beside")
     arguments = parser.parse_args()
     print(__doc__)
     print("versions: " + ", ".join(f"{name} {number}" for name, number in versions().items()))
-    show("Engine: ratio to Inspect AI", loops(arguments.rounds, arguments.inspect))
-    show("Scoring", scoring())
+    sizes = [int(size) for size in arguments.sizes.split(",")]
+    if "Engine".startswith(arguments.only):
+        show("Engine: ratio to Inspect AI", loops(arguments.rounds, sizes, arguments.inspect))
+    if "Scoring".startswith(arguments.only):
+        show("Scoring", scoring())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Benchmarks of the proxy, side by side with a direct connection and a bare aiohttp proxy, in one run.
 
-    make bench                 all tables, about three minutes
-    bench/run.py --quick       fewer rounds, for a look
+    make bench                     all tables, and those of bench/engine.py and bench/shadow.py
+    bench/run.py                   all tables here, some four minutes
+    bench/run.py --only Requests   one of Memory, Requests, Streams and Formats
+    bench/run.py --quick           one round instead of five, for a look
 
 Every peer is measured once per round, rounds are interleaved, medians are printed: the machine's mood hits all alike.
 CPU is user and system time of the proxy's process tree over requests counted at the client, which is the figure that
@@ -219,17 +221,21 @@ async def formats(all_peers: list[Peer], rounds: int) -> list[Row]:
 
 
 async def memory(all_peers: list[Peer], _: int) -> list[Row]:
-    """Resident memory of the idle proxy, and while 200 streams are open. Measured first, before any load."""
+    """Resident memory of the idle proxy, and while 200 streams are open; how long a chunk takes then, when all 200
+    come at the same moment. Measured first, before any load.
+    """
     rows: list[Row] = []
+    idle_mb = {peer.name: load.resident_mb(peer.pid) for peer in all_peers if peer.pid is not None}
+    rows += [Row(f"{name}, idle", value, "MB") for name, value in idle_mb.items()]
     for peer in all_peers:
-        if peer.pid is None:
-            continue
-        rows.append(Row(f"{peer.name}, idle", load.resident_mb(peer.pid), "MB"))
-    for peer in all_peers:
-        if peer.pid is None:
-            continue
         window = await peer.window(CHAT, count=200, chunks=60, interval_ms=50)
-        rows.append(Row(f"{peer.name}, 200 open streams", window.resident_mb, "MB"))
+        delays = sorted(window.chunk_delay_s)
+        label = f"{peer.name}, 200 open streams"
+        if peer.pid is not None:
+            rows.append(Row(label, window.resident_mb, "MB"))
+            rows.append(Row(label, (window.resident_mb - idle_mb[peer.name]) * 1024 / 200, "KB per stream"))
+        rows.append(Row(label, statistics.median(delays) * 1000, "chunk delay, p50 ms"))
+        rows.append(Row(label, delays[int(len(delays) * 0.99)] * 1000, "chunk delay, p99 ms"))
     return rows
 
 
@@ -276,7 +282,7 @@ async def main(rounds: int, only: str) -> None:
 
 
 TABLES = {
-    "Memory: resident, all policies on": memory,
+    "Memory: resident and 200 streams, all policies on": memory,
     "Requests: ratio to the bare proxy": requests,
     "Streams: ratio to the bare proxy": streams,
     "Formats: ratio to the bare proxy": formats,
