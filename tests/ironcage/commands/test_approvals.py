@@ -134,7 +134,8 @@ async def test_where_no_call_waits_it_says_how_one_could(cli: CommandLine, tmp_p
 
 
 async def test_another_server_at_the_admin_port_is_told_apart(cli: CommandLine) -> None:
-    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.0 404 Not Found\r\n\r\nno")
         writer.close()
 
