@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from trajectory.conversation import Usage
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelPrice
+    from genai_prices.types import ModelPrice, TieredPrices
 
 _MILLION = 1_000_000
-_FLAT = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+_COUNTED = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,12 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class _Price:
-    """`rates` is None where more than the four counts decide: the library is then asked for each call."""
+    """`rates` hold for prompts of more than so many tokens, the highest start first; empty where more than the four
+    counts decides: the library is then asked for each call.
+    """
 
     model: ModelPrice
-    rates: Rates | None
+    rates: tuple[tuple[int, Rates], ...]
 
 
 def cost_usd(usage: Usage, model: str, host: str, at_s: float) -> float | None:
@@ -58,12 +60,15 @@ def cost_usd(usage: Usage, model: str, host: str, at_s: float) -> float | None:
     Cached tokens are priced as such where the provider told them apart; tokens written to a cache as plain input where
     it did not.
     """
-    if _plain_tokens(usage) is None or usage.output_tokens is None:
+    if usage.input_tokens is None or usage.output_tokens is None or _plain_tokens(usage) is None:
         return None
     price = _price(model, host, int(at_s // 60))
     if price is None:
         return None
-    return _asked(price.model, usage) if price.rates is None else price.rates.cost_usd(usage)
+    for start, rates in price.rates:
+        if usage.input_tokens > start:
+            return rates.cost_usd(usage)
+    return _asked(price.model, usage)
 
 
 def load_prices() -> None:
@@ -105,19 +110,31 @@ def _price(model: str, host: str, minute: int) -> _Price | None:
         return None
     if price.input_mtok is None or price.output_mtok is None:
         return None  # sold by the hour or the page, or no chat model
-    return _Price(price, _flat(price))
+    return _Price(price, _rates(price))
 
 
-def _flat(price: ModelPrice) -> Rates | None:
+def _rates(price: ModelPrice) -> tuple[tuple[int, Rates], ...]:
     """Where the four counts decide. What is sold beside text (searches, audio) is left aside: no record counts it."""
-    rates = {name: getattr(price, name) for name in _FLAT}
-    decided = price.requests_kcount is None and price.output_reasoning_mtok is None
-    if not decided or not all(rate is None or isinstance(rate, Decimal) for rate in rates.values()):
-        return None
-    plain, output, read, written = (None if rate is None else float(rate) for rate in rates.values())
-    assert plain is not None
-    assert output is not None
-    return Rates(plain, output, plain if read is None else read, plain if written is None else written)
+    if price.requests_kcount is not None or price.output_reasoning_mtok is not None:
+        return ()
+    offers = [getattr(price, name) for name in _COUNTED]
+    starts = {tier.start for offer in offers for tier in getattr(offer, "tiers", ())}
+    found = []
+    for start in sorted({-1, *starts}, reverse=True):
+        plain, output, read, written = (_rate(offer, start) for offer in offers)
+        assert plain is not None
+        assert output is not None
+        found.append(
+            (start, Rates(plain, output, plain if read is None else read, plain if written is None else written))
+        )
+    return tuple(found)
+
+
+def _rate(offer: Decimal | TieredPrices | None, start: int) -> float | None:
+    """Of prompts just beyond `start` tokens: a tier holds for all tokens of a call."""
+    if offer is None or isinstance(offer, Decimal):
+        return None if offer is None else float(offer)
+    return float(next((tier.price for tier in reversed(offer.tiers) if start >= tier.start), offer.base))
 
 
 def _asked(price: ModelPrice, usage: Usage) -> float:

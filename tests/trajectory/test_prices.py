@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -46,15 +47,17 @@ def test_behind_an_unknown_host_the_model_decides() -> None:
     assert here == cost_usd(USAGE, "gpt-4o", "api.openai.com", AT_S)
 
 
-def test_every_price_is_the_librarys_own() -> None:
+@pytest.mark.parametrize("prompt", [1_000, 200_000, 200_001, 600_000])
+def test_every_price_is_the_librarys_own(prompt: int) -> None:
     """All chat models that the tables hold, flat and tiered ones."""
+    usage = replace(USAGE, input_tokens=prompt)
     counts = Counts(
-        input_tokens=1000, output_tokens=100, cache_read_tokens=200, cache_write_tokens=50, output_reasoning_tokens=30
+        input_tokens=prompt, output_tokens=100, cache_read_tokens=200, cache_write_tokens=50, output_reasoning_tokens=30
     )
     snapshot, compared = get_snapshot(), 0
     for provider in snapshot.providers:
         for model in provider.models[:12]:
-            mine = cost_usd(USAGE, model.id, "localhost", AT_S)
+            mine = cost_usd(usage, model.id, "localhost", AT_S)
             try:
                 _, found = snapshot.find_provider_model(model.id, None, None, None)
             except LookupError:

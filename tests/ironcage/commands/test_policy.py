@@ -45,7 +45,7 @@ def test_explain_answers_of_a_tool_and_a_host_with_its_exit_code(cli: CommandLin
         ("tool", True, ""),
         ("host", False, "egress_host_refused"),
     ]
-    assert len(cli("policy", "explain", "--json").json["rules"]) == 6
+    assert len(cli("policy", "explain", "--json").json["rules"]) == 8
     assert "look_up, refund" in cli("policy", "explain").out
 
 
