@@ -159,8 +159,14 @@ class Doors:
         )
 
 
-def open_doors(loaded: Loaded, *, store: Store | None = None, default_upstream: str | None = None) -> Doors:
-    """Everything built, nothing listening yet: `async with` the result to open the doors."""
+def open_doors(
+    loaded: Loaded, *, store: Store | None = None, default_upstream: str | None = None, attended: bool = False
+) -> Doors:
+    """Everything built, nothing listening yet: `async with` the result to open the doors.
+
+    `attended`: people may sit at a desk. Elsewhere a call that waits for one is refused, but where its session has an
+    approver of its own.
+    """
     settings = loaded.settings
     hall = build_hall(loaded, default_upstream=default_upstream)
     store = store or build_store(loaded)
@@ -175,7 +181,7 @@ def open_doors(loaded: Loaded, *, store: Store | None = None, default_upstream: 
         hop_secret=secrets.token_hex(16),
         keys=_keys(settings.upstreams),
     )
-    desk = hall.approver = None if settings.policies.approvals is None else Desk()
+    desk = hall.approver = Desk() if attended and settings.policies.approvals is not None else None
     return Doors(loaded, store, hall, recorder, client, gateway, desk=desk)
 
 

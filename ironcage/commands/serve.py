@@ -57,7 +57,7 @@ async def _serve(loaded: Loaded, default: str | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with open_doors(loaded, default_upstream=default) as doors:
+    async with open_doors(loaded, default_upstream=default, attended=True) as doors:
         admin, shadows = address(loaded.settings.admin_listen, "admin_listen"), ShadowDesk(doors)
         turned_away = doors.gateway.admission.counts
         async with Console(

@@ -7,6 +7,7 @@ tell ports apart, so a page that an agent serves on another port of this machine
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import msgspec
 from aiohttp import web
@@ -15,9 +16,11 @@ from ironcage.approvals_token import TOKEN_HEADER, is_token
 from ironcage.approving import Waiting, Wanted, said_of
 from ironcage.console.approvals_page import POLICY, cards, script
 from ironcage.console.rendering import data, html, problem, query_of
+from ironcage.readable import visible
 from proxy.approval_desk import Desk, Settled
 from proxy.approvals import Decision
 
+log = logging.getLogger(__name__)
 LONGEST_POLL_S = 25.0
 _NOT_THE_TOKEN = "That is not the approvals token."  # noqa: S105
 _WHERE_IT_IS = "It stands in approvals.token in the state folder, or in IRONCAGE_APPROVALS_TOKEN of the proxy."
@@ -130,7 +133,11 @@ class Approvals:
 
     def _settle(self, question: str, wanted: Wanted) -> tuple[Settled, bool] | None:
         by = wanted.by.strip() or "somebody with the approvals token"
-        return self._there.settle(question, Decision(wanted.outcome, by, wanted.reason.strip()))
+        found = self._there.settle(question, Decision(wanted.outcome, by, wanted.reason.strip()))
+        if found is not None and found[1]:  # one that is held may never be in any record
+            held = " (held)" if found[0].is_held else ""
+            log.info("question %s was %s by %s%s", question, wanted.outcome, visible(by), held)
+        return found
 
 
 def _sentence(text: str) -> str:

@@ -58,7 +58,7 @@ async def serve(folder: Path, **settings: Any) -> AsyncIterator[Served]:
     made = Settings.model_validate({"listen": "127.0.0.1:0", **settings})
     store = KeptStore()
     loaded = Loaded(settings=made, constraints=made.constraints, folder=folder)  # type: ignore[arg-type]
-    async with open_doors(loaded, store=store) as doors:
+    async with open_doors(loaded, store=store, attended=True) as doors:
         yield Served(doors, store, store.kept)
 
 
