@@ -1,7 +1,7 @@
 """Benchmarks of the proxy, side by side with a direct connection and a bare aiohttp proxy, in one run.
 
     make bench                     all tables, and those of bench/engine.py and bench/shadow.py
-    bench/run.py                   all tables here, some four minutes
+    bench/run.py                   all tables here, some eight minutes
     bench/run.py --only Requests   one of Memory, Requests, Streams and Formats
     bench/run.py --quick           one round instead of five, for a look
 
