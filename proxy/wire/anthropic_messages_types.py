@@ -14,6 +14,9 @@ from trajectory.errors import FormatError
 _NOTHING = msgspec.Raw(b"")
 # Calls that the provider has already run when they are seen: only the request can be kept from offering them.
 _PROVIDER_RUN = frozenset({"server_tool_use", "mcp_tool_use"})
+REPLY_KEYS = frozenset({"message", "content", "content_block", "delta", "name", "input", "partial_json"})
+"""Keys by which a client finds a call and what it is called with."""
+
 _FINISH: dict[str, Finish] = {
     "end_turn": "end",
     "stop_sequence": "end",

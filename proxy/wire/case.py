@@ -22,6 +22,27 @@ def check_cases(values: Iterable[object], known: frozenset[str], what: str) -> N
             check_case(value, known, what)
 
 
+_GIVEN = frozenset({"arguments", "input"})
+
+
+def check_reply(value: object, known: frozenset[str], what: str) -> None:
+    """`check_case` of a reply or a chunk: of every object that its `known` keys lead to. What stands below other keys,
+    arguments or schemas, is the client's own.
+    """
+    folded, waiting = _folded(known), [value]
+    while waiting:
+        here = waiting.pop()
+        if type(here) is dict:
+            for key, below in here.items():
+                if key not in known:
+                    if key.casefold() in folded:
+                        check_case(here, known, what)
+                elif key not in _GIVEN and type(below) is not str:
+                    waiting.append(below)
+        elif type(here) is list:
+            waiting += here
+
+
 @lru_cache(maxsize=64)
 def _folded(known: frozenset[str]) -> frozenset[str]:
     """Unicode folding: U+017F folds to `s` and U+212A to `k`, in Go too."""

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from policies.verdict import Refuse
-from proxy.wire.case import check_case
+from proxy.wire.case import check_case, check_reply
 from proxy.wire.counts import stated
 from proxy.wire.format import Asked, HeldTurn, Lookup, Rendered, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.layout import Layout, Section, decoded, read_layout
 from proxy.wire.openai_chat_edits import restored_parts, with_part
 from proxy.wire.openai_chat_stream import ChatStream
-from proxy.wire.openai_chat_types import Completion, finish_of, finish_with, usage_of
+from proxy.wire.openai_chat_types import REPLY_KEYS, Completion, finish_of, finish_with, usage_of
 from proxy.wire.openai_chat_views import put_back
 from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, apply_edits, elements, escaped, members, quoted, read_json, removal, span_at
@@ -121,7 +121,9 @@ class OpenAIChat:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"the reply is not a chat completion: {e}") from None
         # what is judged must be what the client parses: no key twice
-        read = ReplyRead(_reply(completion), body, read_json(body)[1], failed=completion.has_failed())
+        value, texts = read_json(body)
+        check_reply(value, REPLY_KEYS, "the reply")
+        read = ReplyRead(_reply(completion), body, texts, failed=completion.has_failed())
         refused = {
             (c, i): verdict
             for c, choice in enumerate(completion.choices)

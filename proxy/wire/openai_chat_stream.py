@@ -15,11 +15,12 @@ import msgspec
 
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
+from proxy.wire.case import check_reply
 from proxy.wire.format import ReplyJudge, TurnCalls
 from proxy.wire.frame_stream import FrameStream
 from proxy.wire.openai_chat_choice import StreamedChoice
 from proxy.wire.openai_chat_edits import Change, Delta
-from proxy.wire.openai_chat_types import Chunk, finish_of, finish_with, tells_of_error, usage_of
+from proxy.wire.openai_chat_types import REPLY_KEYS, Chunk, finish_of, finish_with, tells_of_error, usage_of
 from proxy.wire.spans import apply_edits, read_value
 from proxy.wire.sse import data_of, event, with_data
 from trajectory.conversation import Finish, Reply, Usage
@@ -75,7 +76,8 @@ class ChatStream(FrameStream):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"an event of the stream is not a chat completion chunk: {e}") from None
         self._note(chunk)
-        read_value(data)  # a key that stands twice could hide a call from us, or from the client
+        # a key that stands twice, or in another case, could hide a call from us, or from the client
+        check_reply(read_value(data), REPLY_KEYS, "a chunk")
         if not chunk.choices:
             return frame
         self._latest = data

@@ -18,11 +18,21 @@ from typing import Any
 import msgspec
 
 from policies.verdict import Refuse
+from proxy.wire.case import check_reply
 from proxy.wire.format import Lookup, ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_responses_events import empty_response, failure, message_id, notice, own_event, text_part
 from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
 from proxy.wire.openai_responses_reply import item_edits, response_edits
-from proxy.wire.openai_responses_types import Event, Item, call_of, computer_name, has_failed, items_of, reply_of
+from proxy.wire.openai_responses_types import (
+    REPLY_KEYS,
+    Event,
+    Item,
+    call_of,
+    computer_name,
+    has_failed,
+    items_of,
+    reply_of,
+)
 from proxy.wire.openai_responses_views import turn_call
 from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, apply_edits, quoted, read_value, span_at
@@ -125,7 +135,8 @@ class ResponsesStream:
             said = _event.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"an event of the stream is not one of a response: {e}") from None
-        read_value(data)  # a key that stands twice could hide a call from us, or from the client
+        # a key that stands twice, or in another case, could hide a call from us, or from the client
+        check_reply(read_value(data), REPLY_KEYS, "an event")
         if name not in ("", "message", said.type) and said.type is not None:
             raise FormatError("an event goes by two names")  # clients read the one or the other
         if said.type is None:

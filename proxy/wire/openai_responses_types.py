@@ -34,6 +34,9 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "computer_call": ("actions", "action"),
     "apply_patch_call": ("operation",),
 }
+REPLY_KEYS = frozenset({"response", "output", "item", "name", "namespace", "arguments", "input", "delta"})
+"""Keys by which a client finds a call and what it is called with."""
+
 _FINISH: dict[str, Finish] = {
     "max_output_tokens": "length",
     "max_messages": "length",

@@ -20,8 +20,8 @@ from proxy.wire.openai_responses_types import Item, call_of
 from proxy.wire.put_back import is_any_notice, is_notice, refused
 from trajectory.conversation import ToolCall
 
-# Results of other kinds cannot be made up (a screenshot), or would not say why (the tools that a search found); those of
-# the old local_shell have two shapes.
+# Results of other kinds cannot be made up (a screenshot), or would not say why (the tools that a search found);
+# those of the old local_shell have two shapes.
 _OUTPUTS = {
     "function_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from policies.verdict import Refuse
+from proxy.wire.anthropic_messages import AnthropicMessages
 from proxy.wire.anthropic_messages_stream import MessagesStream
 from proxy.wire.arguments import ArrivingArguments
 from proxy.wire.format import ReplyJudge, StreamReader
@@ -250,3 +251,34 @@ def test_an_edit_writes_no_line_end_that_was_escaped() -> None:
     said = {"choices": [{"index": 0, "delta": {"content": f"a\u2028data: {TOKEN} \x85\u2029"}}]}
     out = streamed(ChatStream(Judge(values={TOKEN: "bob"})), [*told(said), b"data: [DONE]\n\n"])
     assert b"bob" in out and out.isascii()
+
+
+# --- keys in another case, which readers in Go take for the ones in lower case ---
+
+UPPER: list[tuple[Make, object]] = [
+    (ChatStream, {"choices": [{"index": 0, "delta": {"Tool_Calls": [{"function": {"name": "banned"}}]}}]}),
+    (ChatStream, {"choices": [{"index": 0, "delta": {"tool_calls": [{"id": "c", "Function": {"name": "banned"}}]}}]}),
+    (ChatStream, {"CHOICES": [{"index": 0, "delta": {"tool_calls": [{"function": {"name": "banned"}}]}}]}),
+    (ChatStream, {"choices": [{"index": 0, "delta": {"tool_call\u017f": [{"function": {"name": "banned"}}]}}]}),
+    (
+        MessagesStream,
+        {"type": "content_block_start", "index": 0, "Content_Block": {"type": "tool_use", "name": "banned"}},
+    ),
+    (ResponsesStream, {"type": "response.output_item.added", "output_index": 0, "Item": response_call("banned")}),
+    (ChatStream, {"x": "A" * 200_000, "choices" + " ": 1, "Choices": [{"delta": {"tool_calls": [{}]}}]}),
+    (ResponsesStream, {"type": "response.completed", "response": {"Output": [response_call("banned")]}}),
+]
+
+
+@pytest.mark.parametrize(("make", "told_"), UPPER)
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_no_key_in_another_case_hides_a_call(make: Make, told_: object, *, is_ascii: bool) -> None:
+    frame = b"data: " + json.dumps(told_, ensure_ascii=is_ascii).encode() + b"\n\n"
+    with pytest.raises(FormatError, match="lower case"):
+        make(Judge()).feed(frame)
+
+
+def test_arguments_have_whatever_keys_they_like() -> None:
+    use = {"type": "tool_use", "id": "c", "name": "free", "input": {"Name": 1, "Input": {"Content": "x"}}}
+    body = json.dumps({"type": "message", "role": "assistant", "content": [use], "Extra": {"Name": 2}}).encode()
+    assert AnthropicMessages().read_reply(body, Judge()).client == body
