@@ -19,8 +19,9 @@ from hypothesis import settings
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-settings.register_profile("quick", max_examples=40)
-settings.register_profile("thorough", max_examples=1000, deadline=None)
+# no deadline: on a busy machine an example of some milliseconds takes more than Hypothesis' 200; pytest's timeout holds
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=1000)
 settings.load_profile("quick")
 
 
