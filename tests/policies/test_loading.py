@@ -63,7 +63,7 @@ def test_unknown_key_is_named_with_its_place_and_the_nearest_name() -> None:
     error = failure("listen: 127.0.0.1:1\npolicies:\n  tols: {}\n")
     assert str(error) == "ironcage.yaml:3:3: policies.tols: unknown key"
     assert error.hint.startswith('did you mean "tools"?')
-    assert "retries, tools, egress, redaction" in error.hint
+    assert "retries, tools, approvals, egress, spend, context, redaction" in error.hint
 
 
 @pytest.mark.parametrize(
