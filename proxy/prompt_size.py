@@ -83,7 +83,7 @@ def prompt_size(layout: Layout, held: HeldTurn | None, counted: CountedPrompt | 
     for key, placed in layout.fields.items():
         is_list = layout.is_listed and key == layout.list_key
         if not is_list and key not in layout.dropped and known.get(key) is not _own(placed.section):
-            weights.append(weight_of(_own(placed.section)))
+            weights.append(weight_of(placed.section))
             elsewhere += key in _REFERENCES
     return PromptSize(
         tokens=tokens,
@@ -105,6 +105,8 @@ def weight_of(section: Section) -> Weight:
 
 
 def _weighed(section: Section) -> Weight:
+    """Of what is sent in its place, too, where that is longer: another system prompt, a call that is put back."""
+    sent = len(section.sent) + sum(len(one.sent) for one in section.behind)
     data, media, elsewhere = 0, 0, 0
     for key, text in section.texts:
         kind = type(key)
@@ -117,7 +119,7 @@ def _weighed(section: Section) -> Weight:
         elif key in _REFERENCES or (key in _LINKS and "://" in text[:12]):
             is_image = key == "image_url" or any(one in _IMAGES for _, one in section.texts)
             media, elsewhere = (media + 1, elsewhere) if is_image else (media, elsewhere + 1)
-    return Weight(max(0, len(section.raw) - data), data, media, elsewhere)
+    return Weight(max(0, max(len(section.raw), sent) - data), data, media, elsewhere)
 
 
 def _own(section: Section) -> Section:

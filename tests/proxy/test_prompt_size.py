@@ -56,6 +56,14 @@ def test_what_changed_beside_the_conversation_is_new_and_so_is_a_conversation_th
     assert rewritten.tokens_per_byte == before.tokens / before.text_bytes, "its text is likely to be as before"
 
 
+def test_what_is_sent_in_place_of_something_counts_where_it_is_longer() -> None:
+    layout = body("a" * 100, "b", tools=[])
+    layout.replace_item(0, json.dumps({"role": "system", "content": "c" * 900}).encode())
+    layout.put_behind(1, [json.dumps({"role": "tool", "content": "d" * 900}).encode()])
+    layout.replace("tools", json.dumps(["e" * 900]).encode())
+    assert 2_700 < prompt_size(layout, None, None).text_bytes < 2_900
+
+
 def test_a_conversation_that_the_provider_keeps_is_as_large_as_it_said_last() -> None:
     layout = body("more")
     known = prompt_size(layout, HeldTurn("r1"), counted(body("a" * 9_000), 3_000))

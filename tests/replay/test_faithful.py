@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scoring.faults import classify
+from scoring.outcome import Outcome
 from tests.support.recordings import Message, calls, result, said, user
 from tests.support.replaying import Replaying, replaying
 from trajectory.ids import trajectory_id
@@ -86,3 +88,28 @@ async def test_the_egress_budget_of_production_ends_a_candidate_s_run(tmp_path: 
         production = at.served.store.trajectory(trajectory_id("prod", None))
     assert run.certificate.kill_cause == "egress_budget"
     assert all(not step.last.verdicts for step in production.steps), "the recorded run's budget is its own"
+
+
+async def test_the_spend_and_context_limits_of_production_hold_for_what_a_candidate_costs(tmp_path: Path) -> None:
+    """The candidate is dear, and its recorded rival was not."""
+
+    def endless(messages: list[Message]) -> Message:
+        return calls((f"c{len(messages)}", "look", json.dumps({"text": "x" * 2_000})))
+
+    prices = {"prod-1": {"input": 0, "output": 0}, "good-1": {"input": 1, "output": 20}}
+    policies = {"spend": {"prices": prices, "assumed_output_tokens": 3_000}}
+    models = {"prod-1": looks, "good-1": endless}
+    for limits, asked, code in (
+        ({"spend_limit_usd": 0.07}, Limits(spend_usd=0.07), "spend_budget_exhausted"),
+        ({"context_limit_tokens": 150}, Limits(context_tokens=150), "context_budget_exhausted"),
+    ):
+        async with replaying(tmp_path, models, constraints=limits, policies=policies) as at:
+            await recorded(at)
+            _, (run,) = await at.bake(at.task("prod"), limits=asked)
+            trajectory = at.served.store.trajectory(run.trajectory)
+        assert run.certificate.is_valid
+        assert len(trajectory.model_steps) > 1, "it began, and went on until the limit"
+        assert [note.code for note in trajectory.model_steps[-1].last.verdicts] == [code]
+        fault = classify(run, Outcome(label="failed", evidence="no answer"), trajectory)
+        assert fault is not None
+        assert (fault.fault_class, fault.code) == ("policy", code)
