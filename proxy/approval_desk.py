@@ -166,8 +166,7 @@ class Desk:
         except asyncio.CancelledError:
             self._gone(question, caller, "left")
             raise
-        if caller.done():
-            question.callers.clear()  # delivered: no other caller that leaves now makes it a held one
+        if caller.done():  # it stays among the callers: what one has heard is not held for another
             return caller.result()
         self._gone(question, caller, "timed_out")
         return Decision("timed_out", DESK, f"nobody decided within {timeout_s:g} s")
