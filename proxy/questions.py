@@ -75,7 +75,7 @@ class Question:
         if self.decision is None:
             return VerdictNote("ask", self.asks.rule, "withdrawn", self.doubt, shown(self.tool), identity=self.identity)
         outcome, by = self.decision.outcome, self.decision.by
-        said = "It was allowed before." if self.is_covered else self.decision.reason or self.asks.why
+        said = "It was allowed before." if self.is_covered else self.decision.reason
         return VerdictNote("ask", self.asks.rule, outcome, said, shown(self.tool), by=by, identity=self.identity)
 
     def _refusal(self, code: Code, why: str) -> Refuse:

@@ -70,7 +70,7 @@ SERVER_HOMES = ("proxy/gateway", "ironcage/console/")
 # Pure: time and randomness come in as arguments, and nothing waits or reads.
 PURE = (
     *("trajectory/conversation.py", "trajectory/events.py", "trajectory/record.py", "trajectory/trajectory.py"),
-    *("policies/", "proxy/exchange", "proxy/wire/", "scoring/"),
+    *("policies/", "proxy/exchange", "proxy/judging", "proxy/questions", "proxy/allowances", "proxy/wire/", "scoring/"),
 )
 PURE_EXCEPT = ("policies/loading", "policies/redaction/key", "scoring/report/")
 IMPURE_MODULES = {

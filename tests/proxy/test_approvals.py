@@ -54,6 +54,7 @@ def test_what_a_person_has_allowed_passes_byte_for_byte_and_is_what_was_asked_ab
     assert decide(exchange, ALLOWED) == completion(calls=(PAY,))
     (note,) = [note for note in exchange.attempt.verdicts if note.action == "ask"]
     assert (note.code, note.by, note.identity, note.subject) == ("allowed", "ada", asked.identity, "pay")
+    assert note.message == ALLOWED.reason  # no more than that: a replay decides by it
 
 
 def test_a_denied_call_becomes_a_text_with_the_reason_and_both_views_are_kept() -> None:
