@@ -166,7 +166,8 @@ store: sqlite:///ironcage.db
 {upstreams}
 
 # The limits, the same live and in replay. Worth adding there once you know your agent (`ironcage profile` measures):
-# "allowed_tools": names of the only tools it may be offered and call; "network_egress_limit_mb": its bytes.
+# "allowed_tools": names of the only tools it may be offered and call; "network_egress_limit_mb": its bytes;
+# "spend_limit_usd": what its model calls may cost together; "context_limit_tokens": how large a prompt may be.
 constraints: constraints.json
 
 policies:
