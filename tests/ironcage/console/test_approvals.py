@@ -252,7 +252,7 @@ async def test_an_unknown_call_is_404(room: Room) -> None:
 async def test_a_decision_for_an_agent_that_has_gone_is_said_to_hold(room: Room) -> None:
     await leaves(room.agent)
     page = await room.browser.get("/approvals")
-    assert "The agent has gone. Your decision holds for 15 min 0 s if it asks again." in page.text
+    assert "The agent has gone. Your decision holds for 15 min if it asks again." in page.text
     answer = await room.form()
     after = (await room.browser.get(answer.headers["Location"])).text
     assert "held for the agent that has gone" in after
