@@ -19,7 +19,7 @@ def answered(asked: ModelAsked, attempt: Attempt | AttemptView, end: End, *, was
         is_free=not was_sent or _is_free(attempt),
         usage=answer.usage if answer is not None else None,
         model=answer.model if answer is not None else None,
-        answer_bytes=None if attempt.first_byte_s is None else _written(answer, attempt.reply_bytes, end),
+        answer_bytes=None if attempt.first_byte_s is None else _written(asked, answer, attempt.reply_bytes, end),
     )
 
 
@@ -29,13 +29,13 @@ def _is_free(attempt: Attempt | AttemptView) -> bool:
     return (attempt.error or "").startswith("unreachable")  # one that timed out or was reset may have been answered
 
 
-def _written(answer: Reply | None, reply_bytes: int, end: End) -> int | None:
+def _written(asked: ModelAsked, answer: Reply | None, reply_bytes: int, end: End) -> int | None:
     """Of a reply that broke off all bytes count, framing too: it stands for reasoning that is not shown. What a model
-    wrote before its first byte of answer was seen, nobody knows.
+    wrote before its first byte of answer was seen, nobody knows. Of several answers only one is read.
     """
     said = 0
     if answer is not None:
         said = len(answer.text.encode()) + sum(len(call.name) + len(call.arguments.encode()) for call in answer.calls)
     if end in ("complete", "failed"):
-        return said or reply_bytes
+        return said if said and asked.answers == 1 else reply_bytes
     return reply_bytes if said else None

@@ -132,6 +132,15 @@ def test_each_end_settles_what_was_reserved_once(ends: Callable[[Driven], None],
     assert house.tokens == settled
 
 
+def test_of_several_answers_without_a_count_each_is_paid_for() -> None:
+    house = House()
+    one = house.asked(asking("hi", max_tokens=500, n=3))
+    prompt = house.tokens - 1_500
+    reply = completion("x" * 40)
+    one.reply(reply)
+    assert house.tokens == prompt + len(reply)
+
+
 def test_what_is_refused_never_reaches_the_model_and_reserves_nothing() -> None:
     house = House(0.001)
     refused = house.asked()
