@@ -150,6 +150,9 @@ def _combine(value: float, inputs: Inputs, slopes: Mapping[str, float]) -> Estim
     n = inputs.success_rate.estimate.n
     if any(part.estimate.low is None or part.estimate.high is None for _, part in parts):
         return Estimate(value=value, n=n, method="formula; an input has no interval, so neither has this")
+    parts = [
+        (slope, part) for slope, part in parts if part.estimate.low != part.estimate.high
+    ]  # the rest moves nothing
     correlations = _correlations(parts)
     interval = Interval(
         value - _reach([_downward(slope, part.estimate) for slope, part in parts], correlations),
