@@ -101,7 +101,7 @@ class SpendBudget:
         output, longest = told.output_tokens or 0, bound.output_tokens or 0
         if ended.end != "complete" or output == 0:  # counts of a stream that breaks off are those of its beginning
             output = max(output, longest if ended.answer_bytes is None else min(longest, ended.answer_bytes))
-        output = max(output, least_tokens(ended.answer_bytes or 0))
+        output = max(output, least_tokens(ended.text_bytes))
         counts = min(told.input_tokens or bound.input_tokens or 0, _MOST_TOKENS), min(output, _MOST_TOKENS)
         if (told.cache_read_tokens or 0) + (told.cache_write_tokens or 0) > counts[0]:
             return Usage(*counts)

@@ -11,6 +11,7 @@ from trajectory.trajectory import AttemptView
 def answered(asked: ModelAsked, attempt: Attempt | AttemptView, end: End, *, was_sent: bool) -> AttemptEnded:
     """Of the attempt that policy let `asked` make; refused before a byte of it went out if not `was_sent`."""
     answer = attempt.answer
+    said = _text_bytes(answer) if answer is not None else 0
     return AttemptEnded(
         asked.trajectory,
         asked.digest,
@@ -19,7 +20,8 @@ def answered(asked: ModelAsked, attempt: Attempt | AttemptView, end: End, *, was
         is_free=not was_sent or _is_free(attempt),
         usage=answer.usage if answer is not None else None,
         model=answer.model if answer is not None else None,
-        answer_bytes=None if attempt.first_byte_s is None else _written(asked, answer, attempt.reply_bytes, end),
+        text_bytes=said,
+        answer_bytes=None if attempt.first_byte_s is None else _written(asked, said, attempt.reply_bytes, end),
     )
 
 
@@ -29,13 +31,15 @@ def _is_free(attempt: Attempt | AttemptView) -> bool:
     return (attempt.error or "").startswith("unreachable")  # one that timed out or was reset may have been answered
 
 
-def _written(asked: ModelAsked, answer: Reply | None, reply_bytes: int, end: End) -> int | None:
+def _text_bytes(answer: Reply) -> int:
+    parts = (answer.text, *(part for call in answer.calls for part in (call.name, call.arguments)))
+    return sum(len(part.encode("utf-8", "surrogatepass")) for part in parts)
+
+
+def _written(asked: ModelAsked, said: int, reply_bytes: int, end: End) -> int | None:
     """Of a reply that broke off all bytes count, framing too: it stands for reasoning that is not shown. What a model
     wrote before its first byte of answer was seen, nobody knows. Of several answers only one is read.
     """
-    said = 0
-    if answer is not None:
-        said = len(answer.text.encode()) + sum(len(call.name) + len(call.arguments.encode()) for call in answer.calls)
     if end in ("complete", "failed"):
         return said if said and asked.answers == 1 else reply_bytes
     return reply_bytes if said else None

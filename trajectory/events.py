@@ -110,8 +110,10 @@ class AttemptEnded(Struct, frozen=True):
     usage: Usage | None = None
     model: str | None = None
     """The model that answered, as its provider names it."""
+    text_bytes: int = 0
+    """Of the text and the calls that were read of an answer."""
     answer_bytes: int | None = None
-    """Bytes of what the model wrote; None where it may have written what was not seen here."""
+    """Most bytes of all that the model wrote; None where it may have written what was not seen here."""
 
 
 Event = ModelAsked | ToolAsked | CallProposed | BytesMoved | AttemptEnded

@@ -87,12 +87,13 @@ def test_what_nobody_bills_costs_nothing(end: End) -> None:
     [
         ("aborted", {}, 1_000),  # nobody knows what was written unseen: all that was reserved
         ("cut", {"answer_bytes": 300}, 300),
-        ("cut", {"answer_bytes": 90_000}, 2_812),  # never less than its bytes can be
+        ("cut", {"answer_bytes": 90_000, "text_bytes": 90_000}, 2_812),  # never less than its text can be
+        ("complete", {"answer_bytes": 900_000, "usage": Usage(1_024, 80)}, 80),  # an image, say
         ("cut", {"answer_bytes": 300, "usage": Usage(1_024, 1)}, 300),  # counted when the stream began
         ("cut", {"answer_bytes": 300, "usage": Usage(1_024, 700)}, 700),
         ("complete", {"answer_bytes": 300}, 300),
         ("complete", {"answer_bytes": 300, "usage": Usage(1_024, 0)}, 300),
-        ("complete", {"answer_bytes": 3_200, "usage": Usage(1_024, 1)}, 100),
+        ("complete", {"text_bytes": 3_200, "usage": Usage(1_024, 1)}, 100),
         ("complete", {"answer_bytes": 300, "usage": Usage(0, 80)}, 80),
         ("complete", {"answer_bytes": 300, "usage": Usage(1_024, 80, cache_read_tokens=9_999)}, 80),
         ("complete", {"answer_bytes": 0}, 0),
