@@ -124,7 +124,7 @@ async def test_production_goes_on_while_a_candidate_says_nothing_and_what_finds_
 
 async def test_a_budget_in_dollars_ends_the_mirroring(tmp_path: Path) -> None:
     async with shadowed(
-        tmp_path, "mini=openai/gpt-4o-mini?max_tokens=10", shadow={"budget_usd": 0.00005, "max_parallel": 1}
+        tmp_path, "mini=openai/gpt-4o-mini?max_tokens=10", shadow={"budget_usd": 0.000195, "max_parallel": 1}
     ) as (at, desk):
         for number in range(6):
             await at.ask(f"prod-{number}", QUESTION, tools=TOOLS)
@@ -133,7 +133,7 @@ async def test_a_budget_in_dollars_ends_the_mirroring(tmp_path: Path) -> None:
     assert counts.compared > 0
     assert counts.dropped_over_budget > 0
     assert counts.compared + counts.dropped_over_budget == 6
-    assert 0 < counts.spent_usd <= 0.00005
+    assert 0 < counts.spent_usd <= 0.000195
 
 
 async def test_a_budget_needs_a_price_and_a_shadow_an_upstream(tmp_path: Path) -> None:
