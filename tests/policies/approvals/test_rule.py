@@ -46,6 +46,12 @@ def test_a_call_by_any_name_that_an_agent_takes_for_the_tool_waits(name: str) ->
     assert isinstance(made(name), AskPerson) and proposed(name, None) is AWAIT_ARGUMENTS
 
 
+@pytest.mark.parametrize("path", ["pay", "v1/pay", "pay/7", "v1/pay/7/now", "PAY/7"])
+def test_a_call_of_a_path_waits_wherever_the_name_stands_in_it(path: str) -> None:
+    assert isinstance(made(path, '{"amount": 900}'), AskPerson)
+    assert made("payments/7", '{"amount": 900}') is ALLOW
+
+
 def test_a_call_by_the_name_that_several_servers_need_waits() -> None:
     assert isinstance(made("x", aliases=("mcp__bank__x", "delete_it")), AskPerson)
 
