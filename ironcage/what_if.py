@@ -84,9 +84,9 @@ def rejudge(
 def _judged(
     engine: Engine, trajectory: Trajectory, step: Step, view: AttemptView
 ) -> tuple[list[Change], frozenset[str]]:
-    """The refusals of one attempt, and the tools that would not be offered."""
+    """The refusals of one attempt, and the tools that would not be offered; people are taken to allow all calls."""
     asked = _asked(trajectory, step, view)
-    verdict = engine.judge(asked)
+    verdict = engine.judge(asked, allowed=True)
     granted = asked if isinstance(asked, ModelAsked) and not isinstance(verdict, Refuse) else None
     dropped = verdict.names if isinstance(verdict, DropTools) else frozenset()
     was_sent = False
@@ -109,7 +109,7 @@ def _replied(engine: Engine, trajectory: str, step: Step, view: AttemptView) -> 
     if view.answer is not None and not isinstance(verdicts[0], Refuse):
         # arguments as they were written down: with pseudonyms, where values were masked
         calls = [CallProposed(trajectory, call.name, call.id, call.arguments) for call in view.answer.calls]
-        verdicts += [engine.judge(call) for call in calls]
+        verdicts += [engine.judge(call, allowed=True) for call in calls]
     return list(dict.fromkeys(_change(step, view, verdict) for verdict in verdicts if isinstance(verdict, Refuse)))
 
 
