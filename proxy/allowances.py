@@ -1,7 +1,8 @@
 """What people have allowed in one trajectory, so that nobody is asked twice about one call.
 
 A call passes the proxy twice where the tool is behind it, too: when a model proposes it and when the agent makes it.
-Allowed as a proposal, it may be made once; or, where the rule remembers, both as often as the agent likes.
+Allowed as a proposal, it may be made once; or, where the rule remembers, both as often as the agent likes. Allowed as
+it is made, it is allowed at that place only; and one whose place says more than a proposal can needs its own decision.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from policies.verdict import AskPerson
 from proxy.approvals import Decision
 
+_PROPOSED = ""
 _MOST = 1024
 """The oldest are forgotten beyond: somebody is asked again."""
 
@@ -30,11 +32,11 @@ class _Allowance:
 class Allowances:
     _known: OrderedDict[bytes, _Allowance] = field(default_factory=OrderedDict)
 
-    def allow(self, tool: str, asks: AskPerson, decision: Decision, *, is_proposal: bool) -> None:
-        """A person has allowed this call."""
+    def allow(self, tool: str, place: str, asks: AskPerson, decision: Decision, *, is_proposal: bool) -> None:
+        """A person has allowed this call; `place` is where it is made, and empty of a proposal."""
         if not (asks.remembers or is_proposal):
             return
-        key = _key(tool, asks)
+        key = _key(tool, place, asks)
         known = self._known.setdefault(key, _Allowance(decision))
         self._known.move_to_end(key)
         known.decision = decision
@@ -43,11 +45,14 @@ class Allowances:
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
 
-    def covers(self, names: Iterable[str], asks: AskPerson, *, is_proposal: bool) -> Decision | None:
+    def covers(
+        self, names: Iterable[str], place: str, asks: AskPerson, *, is_proposal: bool, says_more: bool = False
+    ) -> Decision | None:
         """The decision by which a call that goes by these names passes; where it is for once, it is used up now."""
         if not self._known:
             return None
-        for key in (_key(name, asks) for name in names):
+        places = (place,) if is_proposal or says_more else (place, _PROPOSED)
+        for key in (_key(name, at, asks) for name in names for at in places):
             known = self._known.get(key)
             if known is None:
                 continue
@@ -59,6 +64,7 @@ class Allowances:
         return None
 
 
-def _key(tool: str, asks: AskPerson) -> bytes:
+def _key(tool: str, place: str, asks: AskPerson) -> bytes:
     """Of the arguments as they are, not as they are masked: only its digest is kept."""
-    return hashlib.blake2b(f"{tool}\0{asks.arguments}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    said = f"{tool}\0{place}\0{asks.arguments}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(said, digest_size=16).digest()

@@ -20,12 +20,16 @@ class ApprovalAsked(Struct, frozen=True):
     tool: str
     arguments: str
     identity: str
-    """Digest of tool and canonical masked arguments: the same call asked again, also in a replay, has the same."""
+    """Digest of tool, canonical arguments and place, all masked: the same call asked again, also in a replay, has the
+    same.
+    """
     rule: str
     why: str
     asked_at_s: float
     """Seconds since 1970."""
     timeout_s: float
+    place: str = ""
+    """Where it is made: upstream, method and path. Empty where a model proposes it."""
 
 
 class Decision(Struct, frozen=True):

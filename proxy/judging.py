@@ -40,7 +40,7 @@ class Judging:
         noted = len(self.notes)
         waits: AskPerson | None = None
         for call in self.operation.brings():
-            verdict = self._judged(call, Call((call.name, *call.aliases), call.call_id))
+            verdict = self._judged(call, self._made((call.name, *call.aliases), call.call_id))
             if isinstance(verdict, Refuse):
                 return verdict
             waits = verdict if isinstance(verdict, AskPerson) else waits
@@ -49,7 +49,7 @@ class Judging:
             return waits  # the request itself is judged with what is decided: only then may it reserve anything
         event = self.operation.ask()
         names = (event.tool, *event.aliases) if isinstance(event, ToolAsked) else ("",)
-        verdict = self._judged(event, Call(names))
+        verdict = self._judged(event, self._made(names))
         if isinstance(event, ModelAsked) and isinstance(verdict, Allow | DropTools):
             self._granted = event
         return self._without_tools(verdict) if isinstance(verdict, DropTools) else verdict
@@ -102,6 +102,11 @@ class Judging:
             arguments = restore(arguments, self.lookup, partial(json_escape, levels=1))
         return CallProposed(self.operation.memory.id, name, call_id, arguments)
 
+    def _made(self, names: tuple[str, ...], call_id: str = "") -> Call:
+        """A call that the request makes, or hands on."""
+        route = self.operation.route
+        return Call(names, call_id, place=f"{route.upstream} {route.place}", says_more=route.says_more)
+
     def _judged(self, event: Event, call: Call) -> Verdict:
         """With what people have decided; AskPerson where they have yet to."""
         verdict = self.engine.judge(event)
@@ -144,7 +149,9 @@ class Judging:
             self.notes.append(question.note())
             if question.decision is not None and question.decision.outcome == "allowed":
                 call, allowances = question.call, self.operation.memory.allowances
-                allowances.allow(call.names[0], question.asks, question.decision, is_proposal=call.is_proposal)
+                allowances.allow(
+                    call.names[0], call.place, question.asks, question.decision, is_proposal=call.is_proposal
+                )
 
     def withdraw(self) -> None:
         """Nobody need decide any more."""

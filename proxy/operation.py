@@ -31,6 +31,10 @@ class Route:
     path: str
     named: bool = True
     tool: str = ""
+    place: str = ""
+    """Of a tool: the method and path by which its upstream knows it, without what is its arguments."""
+    says_more: bool = False
+    """`place` says more of the call than the tool's name does: what it is done to, or another verb."""
 
     @property
     def is_judged(self) -> bool:

@@ -27,18 +27,23 @@ _TWINS = "another call of the same reply has its id, and the agent may take the 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`names` are all that it goes by, its own first. `is_proposal`: the agent has yet to make it."""
+    """`names` are all that it goes by, its own first. `is_proposal`: the agent has yet to make it.
+
+    `place` is where it is made: upstream, method and path; `says_more` as in Route.
+    """
 
     names: tuple[str, ...]
     id: str = ""
     is_proposal: bool = False
+    place: str = ""
+    says_more: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Question:
     """`is_open` until it is decided; closed without a decision, the call is refused for `doubt`.
 
-    `tool`, `arguments` and `identity` are what a person gets to see of it, and what may be kept: masked.
+    `tool`, `arguments`, `place` and `identity` are what a person gets to see of it, and what may be kept: masked.
     """
 
     call: Call
@@ -50,12 +55,14 @@ class Question:
     doubt: str = _NOBODY
     tool: str = ""
     arguments: str = ""
+    place: str = ""
     identity: str = ""
     is_taken: bool = False
 
     def show(self, operation: Operation) -> None:
         self.tool, self.arguments = operation.masked(self.call.names[0]), _json(operation.masked(self.asks.arguments))
-        said = f"{self.tool}\0{self.arguments}".encode("utf-8", "surrogatepass")
+        self.place = operation.masked(self.call.place) if self.call.place else ""
+        said = f"{self.tool}\0{self.arguments}\0{self.place}".encode("utf-8", "surrogatepass")
         self.identity = hashlib.blake2b(said, digest_size=16).hexdigest()
 
     def refusal(self) -> Refuse | None:
@@ -96,7 +103,9 @@ class Questions:
         """A new one; what was allowed before is not open."""
         question = Question(call, asks)
         self._all.append(question)
-        question.decision = operation.memory.allowances.covers(call.names, asks, is_proposal=call.is_proposal)
+        question.decision = operation.memory.allowances.covers(
+            call.names, call.place, asks, is_proposal=call.is_proposal, says_more=call.says_more
+        )
         if question.decision is not None:
             question.is_open, question.is_covered = False, True
             question.show(operation)
@@ -121,8 +130,8 @@ class Questions:
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Texts with JSON keys that detection must see before they are shown to anybody."""
         waiting = [question for question in self._all if question.is_open]
-        said = [text for question in waiting for text in (question.call.names[0], question.asks.arguments)]
-        return tuple(content_texts(tuple(("", text) for text in said)))
+        said = [(one.call.names[0], one.asks.arguments, one.call.place) for one in waiting]
+        return tuple(content_texts(tuple(("", text) for texts in said for text in texts)))
 
     def ask(self, operation: Operation, attempt: str, at_s: float) -> tuple[ApprovalAsked, ...]:
         """What people are to be asked."""
@@ -167,6 +176,7 @@ def _asked(id_: str, question: Question, operation: Operation, at_s: float) -> A
         why=question.asks.why,
         asked_at_s=at_s,
         timeout_s=question.asks.timeout_s,
+        place=question.place,
     )
 
 

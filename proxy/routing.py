@@ -19,6 +19,7 @@ from policies.hosts import parse_host
 from policies.verdict import Refuse
 from proxy.operation import Route
 from proxy.settings import Upstream
+from proxy.url_keys import masked_keys
 from proxy.wire.choose import is_harmless, wire_of
 from trajectory.errors import ClientError
 from trajectory.ids import checked_name
@@ -30,6 +31,8 @@ _DOTS = re.compile(r"(?:^|/|%2f)(?:\.|%2e){1,2}(?:/|%2f|;|%3b|$)|\\|%5c|%00|#|[^
 _SPELLED = re.compile(r"%(?:2[de]|3[0-9b]|[46][1-9a-f]|[57][0-9a]|5f|7e)|;|//", re.IGNORECASE)
 # At the end a verb of Google's: nothing behind it, so that no other spelling of a model call passes.
 _PLAIN = re.compile(r"[\w.~/-]+(?::\w+)?", re.ASCII)
+# By these a tool is called that goes by its path alone; another one is a verb that its name does not tell.
+_PLAIN_METHODS = frozenset({"POST", "GET"})
 _MCP_METHODS = frozenset({"POST", "GET", "DELETE"})
 # Agents ask for a handful of short paths over and over; what is longer is worked out each time, so that no client
 # can fill the memory of it.
@@ -132,12 +135,14 @@ class Router:
         asked = upstream.path + rest + (f"?{query}" if query else "")
         if upstream.kind == "mcp" and method in _MCP_METHODS and f"{method} {rest}" not in upstream.allow_paths:
             # which messages are calls of a tool their bodies say
-            return Route("web", "mcp", name, upstream.host, method, asked), _origin(upstream)
+            place = masked_keys(f"{method} {rest}" + (f"?{query}" if query else ""))
+            return Route("web", "mcp", name, upstream.host, method, asked, place=place), _origin(upstream)
         if upstream.kind == "tool":
             if _SPELLED.search(rest):
                 return _refused("the path of a tool is spelled in a way that hides which one it is", rest)
-            tool = _tool_name(name, upstream, method, rest)
-            route = Route("tool", "http", name, upstream.host, method, asked, tool=tool)
+            tool, says_more = _tool(name, upstream, method, rest)
+            place = f"{method} {rest}"
+            route = Route("tool", "http", name, upstream.host, method, asked, True, tool, place, says_more)
         elif (wire := wire_of(method, rest)) is not None:
             route = Route("model", wire, name, upstream.host, method, asked)
         elif is_harmless(method, rest) or _lists(upstream.allow_paths, f"{method} {rest}"):
@@ -202,12 +207,13 @@ def _is_below(path: str, base: str) -> bool:
     return path == base or path.startswith(base + "/") if base else True
 
 
-def _tool_name(name: str, upstream: Upstream, method: str, rest: str) -> str:
+def _tool(name: str, upstream: Upstream, method: str, rest: str) -> tuple[str, bool]:
+    """The tool's name, and whether method and path say more of the call than that."""
     for key, tool in upstream.tools.items():
         verb, _, place = key.partition(" ")
         if verb == method and _is_below(rest, place.rstrip("/")):
-            return tool
-    return rest.strip("/") or name
+            return tool, rest.rstrip("/") != place.rstrip("/")
+    return rest.strip("/") or name, method not in _PLAIN_METHODS
 
 
 def target_of(url: str) -> Target:

@@ -102,7 +102,7 @@ def _print_json(value: object) -> None:
 def _block(question: Question, keep_s: float) -> str:
     """Nothing of it is cut: it may be what matters."""
     asked = question.asked
-    who = (("session", asked.session), ("task", asked.task), ("agent", asked.agent))
+    who = (("to", asked.place), ("session", asked.session), ("task", asked.task), ("agent", asked.agent))
     left = f"{seconds(question.time_left_s)} left. " if question.state == "waiting" else ""
     arguments = "".join(piece.text for piece in readable_arguments(asked.arguments))
     lines = [

@@ -82,7 +82,13 @@ def _facts(asked: ApprovalAsked) -> list[tuple[str, str]]:
     """Who asks, when, and which rule has it so; a trajectory only where it is not the session's own."""
     trajectory = asked.trajectory if asked.trajectory != asked.session else None
     who = (("session", asked.session), ("trajectory", trajectory), ("task", asked.task), ("agent", asked.agent))
-    facts = [*who, ("asked", f"{when(asked.asked_at_s)} UTC"), ("rule", asked.rule), ("id", asked.id)]
+    facts = [
+        *who,
+        ("to", asked.place),
+        ("asked", f"{when(asked.asked_at_s)} UTC"),
+        ("rule", asked.rule),
+        ("id", asked.id),
+    ]
     return [(name, visible(value)) for name, value in facts if value]
 
 

@@ -37,5 +37,6 @@ class ApprovalSettings(Section):
     remember: Literal["call", "trajectory"] = Field(
         default="call",
         description="What a person allows: call: this call, once (also where it passes twice: when the model proposes "
-        "it and when the agent makes it); trajectory: the same tool with the same arguments, in this trajectory.",
+        "it and when the agent makes it); trajectory: the same tool with the same arguments at the same place, in this "
+        "trajectory.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,15 @@ from policies.memory_ledger import MemoryLedger
 from proxy.approvals import Decision
 from proxy.arrivals import ClientLeft, Decided, ReplyBegan, ReplyEnded, ReplyPart, UpstreamFailed
 from proxy.hall import Hall
+from proxy.routing import Router
+from proxy.settings import Upstream
 from tests.support.approving import ALLOWED, DENIED, TIMED_OUT, decide, house, questions, rule
 from tests.support.detecting import redactor
 from tests.support.driving import (
     DONE,
     JSON,
     STREAM,
+    UPSTREAMS,
     Driven,
     asking,
     completion,
@@ -262,6 +266,49 @@ def test_what_is_remembered_holds_for_the_same_call_in_the_same_trajectory() -> 
     elsewhere = Driven(made, ORDERS, session="T")
     elsewhere.ask(PAY[2].encode())
     assert elsewhere.forwarded is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/orders/files/b"), ("POST", "/orders/pay"), ("DELETE", "/orders/files/a"), ("POST", "/others/files/a")],
+    ids=["another record", "another path of its name", "another verb", "another upstream"],
+)
+def test_what_a_person_has_allowed_at_one_place_is_asked_about_at_another(method: str, path: str) -> None:
+    tools = {"POST /files": "pay", "DELETE /files": "pay"}
+    upstreams = {
+        name: Upstream(base_url="http://127.0.0.1:9000", kind="tool", tools=tools) for name in ("orders", "others")
+    }
+    made = replace(house(remember="trajectory"), router=Router(upstreams))
+    first = called(made, "{}", "/orders/files/a")
+    (asked,) = questions(first)
+    decide(first, ALLOWED)
+    assert called(made, "{}", "/orders/files/a").forwarded is not None
+    other = Driven(made, path, method=method)
+    other.ask(b"{}")
+    (also,) = questions(other)
+    assert other.forwarded is None and asked.place == "orders POST /files/a"
+    assert also.identity != asked.identity and also.place != asked.place
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", ORDERS), ("POST", "/orders/wire/eve")])
+def test_a_proposal_covers_no_call_whose_place_says_more_than_its_name(method: str, path: str) -> None:
+    upstream = Upstream(base_url="http://127.0.0.1:9000", kind="tool", tools={"POST /wire": "pay"})
+    made = house()
+    made = replace(made, router=Router({**UPSTREAMS, "orders": upstream}))
+    decide(proposed(made, ("c1", "pay", "{}")), ALLOWED)
+    other = Driven(made, path, method=method)
+    other.ask(b"")
+    assert other.forwarded is None and len(questions(other)) == 1
+    assert called(made, "{}", "/orders/wire").forwarded is not None  # which the proposal is for
+
+
+def test_a_tool_of_one_mcp_server_is_not_that_of_another() -> None:
+    servers = {name: Upstream(base_url=f"http://127.0.0.1:9100/{name}", kind="mcp") for name in ("bank", "other")}
+    made = replace(house(remember="trajectory"), router=Router(servers))
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "pay", "arguments": {"a": 1}}}
+    first = called(made, json.dumps(call), "/bank")
+    decide(first, ALLOWED)
+    assert first.forwarded is not None and called(made, json.dumps(call), "/other").forwarded is None
 
 
 def test_people_see_pseudonyms_and_decide_on_the_values() -> None:
