@@ -6,7 +6,6 @@ import msgspec
 
 from policies.verdict import Refuse
 from proxy.wire.anthropic_messages_types import REPLY_KEYS, Block, MessageHead, finish_of, text_block
-from proxy.wire.case import check_reply
 from proxy.wire.format import Lookup, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.restoring import span_edits
 from proxy.wire.spans import Edit, apply_edits, elements, members, read_json, string_leaves
@@ -22,7 +21,7 @@ def read_reply(body: bytes, judge: ReplyJudge) -> ReplyRead:
     """Raises FormatError where the reply cannot be judged."""
     # what is judged must be what the client parses: no key twice
     value, texts = read_json(body)
-    check_reply(value, REPLY_KEYS, "the reply")
+    REPLY_KEYS.check(value, "the reply")
     message = _decoded(body)
     read = ReplyRead(message.reply(), body, texts, failed=message.type == "error")
     blocks = message.content or []

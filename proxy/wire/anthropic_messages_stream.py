@@ -18,7 +18,6 @@ from policies.verdict import Refuse
 from proxy.wire.anthropic_messages_block import StreamedBlock
 from proxy.wire.anthropic_messages_reply import citation_edits
 from proxy.wire.anthropic_messages_types import REPLY_KEYS, AnyEvent, Event, finish_of, reply_of, text_block, usage_of
-from proxy.wire.case import check_reply
 from proxy.wire.format import ReplyJudge, TurnCalls
 from proxy.wire.frame_stream import FrameStream
 from proxy.wire.restoring import span_edits
@@ -80,7 +79,7 @@ class MessagesStream(FrameStream):
             # some clients go by the name, others by the type: both must see what was judged
             raise FormatError("the name of an event and the type in its data differ")
         # a key that stands twice, or in another case, could hide a call from us, or from the client
-        check_reply(read_value(data), REPLY_KEYS, "an event")
+        REPLY_KEYS.check(read_value(data), "an event")
         return self._taken(frame, data, one, kind)
 
     def _taken(self, frame: bytes, data: bytes, one: Event, kind: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.case import ReplyKeys
 from proxy.wire.counts import count
 from trajectory.conversation import Finish, Opaque, Part, Reply, Text, ToolCall, ToolResult, Usage
 from trajectory.errors import FormatError
@@ -14,8 +15,7 @@ from trajectory.errors import FormatError
 _NOTHING = msgspec.Raw(b"")
 # Calls that the provider has already run when they are seen: only the request can be kept from offering them.
 _PROVIDER_RUN = frozenset({"server_tool_use", "mcp_tool_use"})
-REPLY_KEYS = frozenset({"message", "content", "content_block", "delta", "name", "input", "partial_json"})
-"""Keys by which a client finds a call and what it is called with."""
+REPLY_KEYS = ReplyKeys("message", "content", "content_block", "delta", "name", "input", "partial_json")
 
 _FINISH: dict[str, Finish] = {
     "end_turn": "end",

@@ -22,25 +22,47 @@ def check_cases(values: Iterable[object], known: frozenset[str], what: str) -> N
             check_case(value, known, what)
 
 
-_GIVEN = frozenset({"arguments", "input"})
+class ReplyKeys:
+    """Keys by which a client finds a call in a reply, and what it is called with.
 
-
-def check_reply(value: object, known: frozenset[str], what: str) -> None:
-    """`check_case` of a reply or a chunk: of every object that its `known` keys lead to. What stands below other keys,
-    arguments or schemas, is the client's own.
+    Replies have few shapes, and each chunk of a stream has the last one's: the keys of an object are looked at once.
     """
-    folded, waiting = _folded(known), [value]
-    while waiting:
-        here = waiting.pop()
-        if type(here) is dict:
-            for key, below in here.items():
-                if key not in known:
-                    if key.casefold() in folded:
-                        check_case(here, known, what)
-                elif key not in _GIVEN and type(below) is not str:
-                    waiting.append(below)
-        elif type(here) is list:
-            waiting += here
+
+    def __init__(self, *known: str) -> None:
+        self._known = frozenset(known)
+        self._leading: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """By the keys of an object, none of which is in another case: those that lead to other objects."""
+
+    def check(self, reply: object, what: str) -> None:
+        """`check_case` of a reply or a chunk: of every object that these keys lead to. What stands below other keys,
+        arguments or schemas, is the client's own.
+        """
+        waiting = [reply]
+        for here in waiting:
+            if type(here) is dict:
+                keys = tuple(here)
+                leading = self._leading.get(keys)
+                if leading is None:
+                    leading = self._looked_at(here, keys, what)
+                for key in leading:
+                    below = here[key]
+                    if type(below) is dict or type(below) is list:
+                        waiting.append(below)
+            elif type(here) is list:
+                waiting += here
+
+    def _looked_at(self, here: Mapping[str, Any], keys: tuple[str, ...], what: str) -> tuple[str, ...]:
+        check_case(here, self._known, what)
+        leading = tuple(key for key in keys if key in self._known and key not in _GIVEN)
+        if len(self._leading) < _MOST_SHAPES and sum(map(len, keys)) < _LARGEST_SHAPE:
+            self._leading[keys] = leading
+        return leading
+
+
+_GIVEN = frozenset({"arguments", "input"})
+_MOST_SHAPES = 1_000
+_LARGEST_SHAPE = 500
+"""Characters of all keys."""
 
 
 @lru_cache(maxsize=64)

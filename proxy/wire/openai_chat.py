@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from policies.verdict import Refuse
-from proxy.wire.case import check_case, check_reply
+from proxy.wire.case import check_case
 from proxy.wire.counts import stated
 from proxy.wire.format import Asked, HeldTurn, Lookup, Rendered, ReplyJudge, ReplyRead, TurnCall, TurnCalls
 from proxy.wire.layout import Layout, Section, decoded, read_layout
@@ -122,7 +122,7 @@ class OpenAIChat:
             raise FormatError(f"the reply is not a chat completion: {e}") from None
         # what is judged must be what the client parses: no key twice
         value, texts = read_json(body)
-        check_reply(value, REPLY_KEYS, "the reply")
+        REPLY_KEYS.check(value, "the reply")
         read = ReplyRead(_reply(completion), body, texts, failed=completion.has_failed())
         refused = {
             (c, i): verdict

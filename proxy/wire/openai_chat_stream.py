@@ -15,7 +15,6 @@ import msgspec
 
 from policies.verdict import Refuse
 from proxy.wire.arguments import ArrivingArguments
-from proxy.wire.case import check_reply
 from proxy.wire.format import ReplyJudge, TurnCalls
 from proxy.wire.frame_stream import FrameStream
 from proxy.wire.openai_chat_choice import StreamedChoice
@@ -77,7 +76,7 @@ class ChatStream(FrameStream):
             raise FormatError(f"an event of the stream is not a chat completion chunk: {e}") from None
         self._note(chunk)
         # a key that stands twice, or in another case, could hide a call from us, or from the client
-        check_reply(read_value(data), REPLY_KEYS, "a chunk")
+        REPLY_KEYS.check(read_value(data), "a chunk")
         if not chunk.choices:
             return frame
         self._latest = data

@@ -6,17 +6,14 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.case import ReplyKeys
 from proxy.wire.counts import count
 from trajectory.conversation import Finish, ToolCall, Usage
 from trajectory.errors import FormatError
 
-REPLY_KEYS = frozenset(
-    {
-        "choices", "delta", "message", "tool_calls", "function_call", "function", "custom", "name", "arguments",
-        "input",
-    }
-)  # fmt: skip
-"""Keys by which a client finds a call and what it is called with."""
+REPLY_KEYS = ReplyKeys(
+    "choices", "delta", "message", "tool_calls", "function_call", "function", "custom", "name", "arguments", "input"
+)
 
 _FINISH: dict[str, Finish] = {
     "stop": "end",

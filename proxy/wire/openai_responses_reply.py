@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from policies.verdict import Refuse
-from proxy.wire.case import check_reply
 from proxy.wire.format import Lookup, ReplyJudge, ReplyRead
 from proxy.wire.openai_responses_events import notice
 from proxy.wire.openai_responses_types import REPLY_KEYS, Item, call_of, computer_name, has_failed, items_of, reply_of
@@ -43,7 +42,7 @@ def read_whole(body: bytes, judge: ReplyJudge) -> ReplyRead:
     response, texts = read_json(body)
     if not isinstance(response, dict):
         raise FormatError("the reply is not a response object")
-    check_reply(response, REPLY_KEYS, "the reply")
+    REPLY_KEYS.check(response, "the reply")
     told: list[tuple[ToolCall, Refuse | None]] = []
     count = 0
 

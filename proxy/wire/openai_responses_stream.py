@@ -18,7 +18,6 @@ from typing import Any
 import msgspec
 
 from policies.verdict import Refuse
-from proxy.wire.case import check_reply
 from proxy.wire.format import Lookup, ReplyJudge, StreamStep, TurnCalls
 from proxy.wire.openai_responses_events import empty_response, failure, message_id, notice, own_event, text_part
 from proxy.wire.openai_responses_item import StreamedItem, TextKind, text_kind
@@ -136,7 +135,7 @@ class ResponsesStream:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise FormatError(f"an event of the stream is not one of a response: {e}") from None
         # a key that stands twice, or in another case, could hide a call from us, or from the client
-        check_reply(read_value(data), REPLY_KEYS, "an event")
+        REPLY_KEYS.check(read_value(data), "an event")
         if name not in ("", "message", said.type) and said.type is not None:
             raise FormatError("an event goes by two names")  # clients read the one or the other
         if said.type is None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.wire.case import ReplyKeys
 from proxy.wire.counts import count
 from proxy.wire.spans import json_text
 from trajectory.conversation import Finish, Reply, ToolCall, Usage
@@ -34,8 +35,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "computer_call": ("actions", "action"),
     "apply_patch_call": ("operation",),
 }
-REPLY_KEYS = frozenset({"response", "output", "item", "name", "namespace", "arguments", "input", "delta"})
-"""Keys by which a client finds a call and what it is called with."""
+REPLY_KEYS = ReplyKeys("response", "output", "item", "name", "namespace", "arguments", "input", "delta")
 
 _FINISH: dict[str, Finish] = {
     "max_output_tokens": "length",
