@@ -136,6 +136,12 @@ class Doors:
             raise
         return self
 
+    async def drain(self, at_most_s: float) -> None:
+        """Take no new exchanges, and let those under way end: when this returns they have, or the time is over."""
+        if self.door is not None:
+            self.door.stop_listening()
+        await self.gateway.drain(at_most_s)
+
     async def __aexit__(self, *_: object) -> None:
         if self.door is not None:
             await self.door.stop()

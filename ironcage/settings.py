@@ -70,6 +70,13 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(
         default=64 * 1024 * 1024, gt=0, description="Requests with a larger body are refused with 413."
     )
+    drain_timeout_s: float = Field(
+        default=25.0,
+        ge=0,
+        le=3600,
+        description="How long `serve`, told to stop, lets exchanges under way go on; then they are cut and written "
+        "down as cut. A second signal cuts them at once.",
+    )
 
 
 class Loaded(BaseModel):

@@ -50,6 +50,7 @@ from proxy.hall import Hall, Visitor
 from proxy.headers import forwarded, returned, with_key, without_token
 from proxy.routing import Destination
 from proxy.street import Answer
+from proxy.under_way import UnderWay
 from proxy.upstream import Patience, UpstreamBroke, UpstreamClient
 from proxy.url_keys import without_keys
 from trajectory.errors import ClientError, OperatorError, StoreError
@@ -61,6 +62,9 @@ log = logging.getLogger(__name__)
 # Texts shorter than this are searched on the event loop: a thread would cost more than it saves.
 _INLINE_CHARACTERS = 4096
 _FOR_CLIENT = (BeginReply, SendPart, EndReply, Respond, BreakConnection, AskApproval)
+_CUT_S = (
+    0.5  # for a handler to end by itself, and again once it is cancelled; what it leaves to write down has its time
+)
 _MAX_HEADER_BYTES = 128 * 1024  # as at the proxy door: agents send long cookies and trace headers
 
 
@@ -97,9 +101,7 @@ class Gateway:
     asking: Asking = field(default_factory=Asking)
     _runners: list[web.ServerRunner] = field(default_factory=list)
     _leftovers: set[asyncio.Task[None]] = field(default_factory=set)
-    _under_way: dict[str, int] = field(default_factory=dict)
-    _busy: int = 0
-    _awaiting_quiet: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
+    _under_way: UnderWay = field(default_factory=UnderWay)
 
     async def listen(self, host: str, port: int, *, door: Door = "base_url") -> int:
         """Listen; returns the bound port. OperatorError if that is not possible, or not safe without a token."""
@@ -117,7 +119,7 @@ class Gateway:
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )
-        runner = web.ServerRunner(server, handle_signals=False)
+        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_CUT_S)
         await runner.setup()
         site = web.TCPSite(runner, host, port, backlog=1024)
         try:
@@ -130,8 +132,18 @@ class Gateway:
         self._runners.append(runner)
         return bound_port(runner)
 
+    async def drain(self, at_most_s: float) -> None:
+        """Take no new connections, and let exchanges under way end. Nobody is waited for who is to decide."""
+        self.asking.close()
+        for runner in self._runners:
+            for site in list(runner.sites):
+                await site.stop()
+            if runner.server is not None:
+                runner.server.pre_shutdown()  # a connection that is kept alive would bring new exchanges
+        await self._under_way.idle(at_most_s)
+
     async def close(self) -> None:
-        """Stop listening, let exchanges under way be cut and written down. Nobody is waited for who is to decide."""
+        """Stop listening; what is still under way is cut and written down."""
         self.asking.close()
         for runner in self._runners:
             await runner.cleanup()
@@ -140,25 +152,11 @@ class Gateway:
 
     def busy(self) -> int:
         """How many exchanges are under way."""
-        return self._busy
+        return self._under_way.total
 
     async def quiet(self, session: str) -> None:
         """Return once no exchange of `session` is under way, and all of it that is to be recorded is."""
-        while self._under_way.get(session):
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._awaiting_quiet.setdefault(session, []).append(waiter)
-            await waiter
-
-    def _one_less(self, session: str) -> None:
-        self._busy -= 1
-        left = self._under_way[session] - 1
-        if left:
-            self._under_way[session] = left
-            return
-        del self._under_way[session]
-        for waiter in self._awaiting_quiet.pop(session, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+        await self._under_way.quiet(session)
 
     async def _base_url(self, request: web.BaseRequest) -> web.StreamResponse:
         if (refused := self.admission.refusal(request)) is not None:
@@ -196,12 +194,11 @@ class Gateway:
             return self.admission.not_a_name(e)
         live = _Live(exchange, request, destination, loop, began_s)
         session = destination.session or ""
-        self._under_way[session] = self._under_way.get(session, 0) + 1
-        self._busy += 1
+        self._under_way.begins(session)
         try:
             return await self._served(live, body)
         finally:
-            self._one_less(session)
+            self._under_way.ends(session)
 
     async def _served(self, live: _Live, body: bytes) -> web.StreamResponse:
         request, destination, exchange = live.request, live.destination, live.exchange
@@ -387,9 +384,8 @@ class Gateway:
         effects = live.exchange.receive(ClientLeft(self._at(live)))
         if effects or live.undone:
             session = live.destination.session or ""
-            self._under_way[session] = self._under_way.get(session, 0) + 1
-            self._busy += 1
+            self._under_way.begins(session)
             task = asyncio.get_running_loop().create_task(self._perform_all(live, effects))
             self._leftovers.add(task)
             task.add_done_callback(self._leftovers.discard)
-            task.add_done_callback(lambda _: self._one_less(session))
+            task.add_done_callback(lambda _: self._under_way.ends(session))

@@ -69,7 +69,21 @@ async def _serve(loaded: Loaded, default: str | None) -> None:
             _say(doors, console)
             await stop.wait()
             await shadows.stop()
-        typer.echo("ironcage: stopping; exchanges under way are written down", err=True)
+        stop.clear()
+        await _drain(doors, stop, loaded.settings.drain_timeout_s)
+
+
+async def _drain(doors: Doors, hurry: asyncio.Event, at_most_s: float) -> None:
+    """Console and health are gone by now, so that whoever balances load sends nothing more."""
+    busy = doors.gateway.busy()
+    waits = f"; exchanges under way: {busy}, with {at_most_s:g} s to end (a second signal cuts them)" if busy else ""
+    typer.echo(f"ironcage: stopping{waits}", err=True)
+    ends = [asyncio.ensure_future(doors.drain(at_most_s)), asyncio.ensure_future(hurry.wait())]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    if busy := doors.gateway.busy():
+        typer.echo(f"ironcage: cut, and written down as cut: {busy}", err=True)
 
 
 def _say(doors: Doors, console: Console) -> None:

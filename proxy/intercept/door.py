@@ -69,12 +69,15 @@ class InterceptDoor:
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
+    def stop_listening(self) -> None:
+        """Take no new connections; those that are open go on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
     async def stop(self) -> None:
         """Stop listening and close every connection. Does nothing if the door is not open."""
-        if self._server is None:
-            return
-        self._server.close()
-        self._server = None
+        self.stop_listening()
         for client in list(self._open):
             client.hang_up()
         if self._open:

@@ -264,7 +264,8 @@ def assert_conclusions(card: dict[str, Any]) -> None:
 def assert_conditions(card: dict[str, Any]) -> None:
     """Only the model differed: one fingerprint, each limit applied as it was asked for, the agent in a cage."""
     assert card["refused_runs"] == []
-    asked = {"memory_mb": 512.0, "cpu_s": 30.0, "wall_s": None, "egress_mb": 100.0, "max_retries": 3}
+    asked = {"memory_mb": 512.0, "cpu_s": 30.0, "egress_mb": 100.0, "max_retries": 3}
+    asked |= dict.fromkeys(("wall_s", "spend_usd", "context_tokens"))
     for row in card["runs"]:
         certificate = row["certificate"]
         if row["candidate"] == "production":
