@@ -74,8 +74,8 @@ class Settings(BaseModel):
         default=25.0,
         ge=0,
         le=3600,
-        description="How long `serve`, told to stop, lets exchanges under way go on; then they are cut and written "
-        "down as cut. A second signal cuts them at once.",
+        description="How long `serve`, told to stop, lets exchanges under way go on; then they are broken off and "
+        "written down as aborted. A second signal does so at once.",
     )
 
 

@@ -83,7 +83,7 @@ async def _drain(doors: Doors, hurry: asyncio.Event, at_most_s: float) -> None:
     for end in ends:
         end.cancel()
     if busy := doors.gateway.busy():
-        typer.echo(f"ironcage: cut, and written down as cut: {busy}", err=True)
+        typer.echo(f"ironcage: broken off, and written down as aborted: {busy}", err=True)
 
 
 def _say(doors: Doors, console: Console) -> None:
