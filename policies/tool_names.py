@@ -23,6 +23,8 @@ PARALLEL = "multi_tool_use.parallel"
 _PARALLEL_FOLDED = "multi_tool_use_parallel"
 _MAX_WITHIN = 128
 _MAX_NAMESPACES = 16
+_MAX_SEGMENTS = 64
+"""Of a path; what stands further behind is read as one."""
 
 _GARBAGE = re.compile(r"<\|.*", re.DOTALL)  # special tokens of a model's own format
 _AROUND = " \"'`()"
@@ -33,6 +35,12 @@ _JOINTS = re.compile(r"[\s_./:-]+")  # what a client writes as one underscore, o
 def readings(*names: str) -> frozenset[str]:
     """All that some agent may take these names for, spelled alike: with and without each namespace in front."""
     return frozenset(reading for name in names for reading in _readings(name))
+
+
+def places(path: str) -> tuple[str, ...]:
+    """A tool's name and, where that is a path, each path above it: a server may serve `pay/1` by its route `pay`."""
+    segments = path.split("/", _MAX_SEGMENTS)
+    return (path, *("/".join(segments[:end]) for end in range(1, len(segments))))
 
 
 def _readings(name: str) -> Iterable[str]:

@@ -12,12 +12,9 @@ from policies.arguments.canonical import canonical
 from policies.arguments.reading import UnclearError, read_arguments
 from policies.ledger import Ledger
 from policies.quoting import shown
-from policies.tool_names import ToolEntry, readings
+from policies.tool_names import ToolEntry, places, readings
 from policies.verdict import ALLOW, AWAIT_ARGUMENTS, AskPerson, Refuse, Verdict
 from trajectory.events import CallProposed, Event, ToolAsked
-
-_MAX_SEGMENTS = 64
-"""Of a path; what stands further behind is read as one."""
 
 
 class Approvals:
@@ -43,7 +40,7 @@ class Approvals:
                 return AWAIT_ARGUMENTS if entries else ALLOW
             return self._judged(event.name, event.arguments, entries)
         if isinstance(event, ToolAsked) and event.upstream is not None:
-            entries = self._concerning(*_above(event.tool), *event.aliases)
+            entries = self._concerning(*places(event.tool), *event.aliases)
             if event.unread and entries:
                 return self._unclear(event.tool, event.unread)
             return self._judged(event.tool, event.arguments, entries, may_be_query=True)
@@ -74,12 +71,6 @@ class Approvals:
             ),
             subject=shown(tool),
         )
-
-
-def _above(tool: str) -> list[str]:
-    """The tool's name and, where that is a path, each path above it: a server may serve `pay/1` by its route `pay`."""
-    segments = tool.split("/", _MAX_SEGMENTS)
-    return [tool, *("/".join(segments[:end]) for end in range(1, len(segments)))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from policies.spelling import folded
 MAX_VALUES = 4096
 """That one path may lead to in one call; more are not judged, so the call is refused."""
 
+_MAX_LOOKS = 2**20
+"""At elements and members: more than a call's arguments can have, each looked at once."""
 Kind = Literal["name", "any", "below"]
 _SEGMENT = re.compile(
     r"""\.\.(?P<below>[^\W\d][\w-]*)|\.(?P<name>[^\W\d][\w-]*)|\[(?P<quote>['"])(?P<quoted>[^'"\\]+)(?P=quote)\]|\[\*\]|\.\*"""
@@ -68,6 +70,13 @@ class Found:
 
     values: list[Any]
     is_missing: bool = False
+    looks: int = 0
+
+    def look_at(self, value: dict[str, Any] | list[Any]) -> None:
+        """What stands below something that stands below something itself would be looked at again and again."""
+        self.looks += len(value) + 1
+        if self.looks > _MAX_LOOKS:
+            raise MisplacedError("leads to more places than are looked at")
 
 
 def find(given: dict[str, Any], path: tuple[Segment, ...]) -> Found:
@@ -81,6 +90,8 @@ def find(given: dict[str, Any], path: tuple[Segment, ...]) -> Found:
 
 
 def _follow(value: Any, segment: Segment, found: Found) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        found.look_at(value)
     if segment.kind == "any":
         if not isinstance(value, dict | list):
             raise MisplacedError("asks for a list where there is none")
@@ -100,6 +111,8 @@ def _below(value: Any, name: str, found: Found) -> Iterator[Any]:
     waiting, is_missing = [value], True
     while waiting:
         here = waiting.pop()
+        if isinstance(here, dict | list):
+            found.look_at(here)
         if isinstance(here, dict):
             if _has(here, name):
                 is_missing = False

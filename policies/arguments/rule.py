@@ -9,7 +9,7 @@ from policies.arguments.reading import UnclearError, read_arguments
 from policies.arguments.settings import ArgumentSettings
 from policies.ledger import Ledger
 from policies.quoting import shown
-from policies.tool_names import ToolEntry, readings
+from policies.tool_names import ToolEntry, places, readings
 from policies.verdict import ALLOW, AWAIT_ARGUMENTS, Refuse, Verdict
 from trajectory.events import CallProposed, Event, ToolAsked
 
@@ -34,18 +34,18 @@ class ToolArguments:
 
     def judge(self, event: Event, ledger: Ledger) -> Verdict:
         if isinstance(event, CallProposed):
-            concerning = self._concerning((event.name, *event.aliases))
+            concerning = self._concerning(event.name, *event.aliases)
             if event.arguments is None:
                 return AWAIT_ARGUMENTS if concerning else ALLOW
             return self._judged(event.name, event.arguments, concerning)
         if isinstance(event, ToolAsked) and event.upstream is not None:
-            concerning = self._concerning((event.tool, *event.aliases))
+            concerning = self._concerning(*places(event.tool), *event.aliases)
             if event.unread and concerning:
                 return self._refusal(event.tool, event.unread, concerning)
             return self._judged(event.tool, event.arguments, concerning, may_be_query=True)
         return ALLOW
 
-    def _concerning(self, names: tuple[str, ...]) -> list[Argument]:
+    def _concerning(self, *names: str) -> list[Argument]:
         read = readings(*names)
         return [argument for entry, arguments in self._entries if entry.concerns(read) for argument in arguments]
 

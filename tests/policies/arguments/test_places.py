@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from policies.arguments.places import MAX_VALUES, find, segments
+from policies.arguments.places import MAX_VALUES, MisplacedError, find, segments
 from policies.arguments.rule import ToolArguments
 from policies.engine import Engine
 from policies.memory_ledger import MemoryLedger
@@ -131,3 +131,15 @@ def test_at_any_depth_means_all_of_them(arguments: dict[str, object]) -> None:
 
     found = find(arguments, segments("$..a"))
     assert len(found.values) == members(arguments) and found.is_missing == (not found.values)
+
+
+@pytest.mark.parametrize("place", ["$..x..y", "$..x..x.y", "$..x..x[*]"])
+def test_what_stands_below_itself_is_looked_at_only_so_often(place: str) -> None:
+    """Without that, one call of a megabyte keeps all others waiting for minutes."""
+    wide = {f"k{number}": 1 for number in range(5_000)}
+    deep = json.dumps(wide)
+    for _ in range(300):
+        deep = f'{{"x": {deep}}}'
+    with pytest.raises(MisplacedError, match="more places than are looked at"):
+        find(json.loads(deep), segments(place))
+    assert find({"x": wide}, segments("$..x..k1")).values == [1]

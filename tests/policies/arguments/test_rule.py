@@ -283,6 +283,12 @@ def asked(arguments: str, tool: str = "transfer", unread: str = "", **more: obje
     return Engine([rule()], MemoryLedger()).judge(event)
 
 
+@pytest.mark.parametrize("path", ["v1/transfer", "transfer/7", "v1/transfer/7/now"])
+def test_a_call_of_a_path_is_judged_wherever_the_name_stands_in_it(path: str) -> None:
+    assert isinstance(asked('{"amount": 500}', tool=path), Refuse) and asked('{"amount": 5}', tool=path) is ALLOW
+    assert asked('{"amount": 500}', tool="transfers/7") is ALLOW
+
+
 def test_a_call_over_http_is_judged_by_its_body_or_its_query() -> None:
     assert asked('{"amount": 5}') is ALLOW
     assert asked("amount=5&note=rent+due") is ALLOW
