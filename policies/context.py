@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from policies.ledger import Ledger
 from policies.quoting import shown
-from policies.tokens import likely_tokens
+from policies.tokens import likely_tokens, prompt_of
 from policies.verdict import ALLOW, Refuse, Verdict
 from trajectory.events import Event, ModelAsked
 
@@ -24,15 +24,17 @@ class ContextLimit:
     limit_tokens: int
     on_exhausted: Literal["refuse", "final_message"] = "refuse"
     name: ClassVar[str] = "context_limit"
+    reads_sizes: ClassVar[bool] = True
     events: ClassVar[frozenset[type[Event]]] = frozenset({ModelAsked})
 
     def judge(self, event: Event, ledger: Ledger) -> Verdict:
         if not isinstance(event, ModelAsked) or event.counts:
             return ALLOW
-        size = likely_tokens(event.prompt)
+        prompt = prompt_of(event)
+        size = likely_tokens(prompt)
         if size <= self.limit_tokens:
             return ALLOW
-        known = f"{event.prompt.tokens} of them as the provider counted" if event.prompt.tokens else "none counted yet"
+        known = f"{prompt.tokens} of them as the provider counted" if prompt.tokens else "none counted yet"
         return Refuse(
             code="context_budget_exhausted",
             rule=self.name,

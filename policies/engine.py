@@ -36,12 +36,18 @@ class Engine:
             kind: tuple(rule for rule in rules if kind in rule.events) for kind in EVENTS
         }
         self._reads_arguments = any(getattr(rule, "reads_arguments", False) for rule in rules)
+        self._reads_sizes = any(getattr(rule, "reads_sizes", False) for rule in rules)
         self._unsettled: list[tuple[Rule, AttemptEnded]] = []
 
     @property
     def reads_arguments(self) -> bool:
         """Whether any rule judges calls by their arguments: others are never worth waiting for."""
         return self._reads_arguments
+
+    @property
+    def reads_sizes(self) -> bool:
+        """Whether any rule goes by how large a prompt or an answer is: else neither is measured."""
+        return self._reads_sizes
 
     def judge(self, event: Event, *, allowed: bool = False) -> Verdict:
         """What all rules together say of `event`, `allowed` by a person or not.

@@ -17,7 +17,8 @@ class Rule(Protocol):
     the rules that count bytes. A rule that names AttemptEnded is told of each end through `judge` and allows it.
     A rule that raises is a refusal (policy_failed); the engine sees to that. What a rule reserves for an
     operation that another rule refuses is given back by the engine. A rule that may answer AWAIT_ARGUMENTS says so
-    by an attribute `reads_arguments` that is true: then calls are held back until it can be asked again.
+    by an attribute `reads_arguments` that is true: then calls are held back until it can be asked again. One that goes
+    by how large a prompt or an answer is says so by `reads_sizes`: what no rule reads is not measured.
     """
 
     @property

@@ -18,7 +18,7 @@ from typing import ClassVar, Literal
 from policies.ledger import Ledger
 from policies.prices import PriceList
 from policies.quoting import shown
-from policies.tokens import least_tokens, most_tokens
+from policies.tokens import least_tokens, most_tokens, prompt_of
 from policies.verdict import ALLOW, Refuse, Verdict
 from trajectory.conversation import Usage
 from trajectory.events import AttemptEnded, Event, ModelAsked
@@ -34,7 +34,7 @@ def bound_of(asked: ModelAsked, assumed_output_tokens: int) -> Usage:
     """The most tokens that a call can need; `assumed_output_tokens` stand for an answer of no stated length."""
     each = assumed_output_tokens if asked.max_tokens is None else asked.max_tokens
     return Usage(
-        input_tokens=min(most_tokens(asked.prompt), _MOST_TOKENS),
+        input_tokens=min(most_tokens(prompt_of(asked)), _MOST_TOKENS),
         output_tokens=min(each * asked.answers, _MOST_TOKENS),
     )
 
@@ -58,6 +58,7 @@ class SpendBudget:
     assumed_output_tokens: int = 32_768
     on_exhausted: Literal["refuse", "final_message"] = "refuse"
     name: ClassVar[str] = "spend_budget"
+    reads_sizes: ClassVar[bool] = True
     events: ClassVar[frozenset[type[Event]]] = frozenset({ModelAsked, AttemptEnded})
 
     def judge(self, event: Event, ledger: Ledger) -> Verdict:

@@ -9,7 +9,7 @@ How far the estimates are off, over recorded traffic: docs/how-to/limit-spend-an
 
 from __future__ import annotations
 
-from trajectory.events import PromptSize
+from trajectory.events import ModelAsked, PromptSize
 
 FRAME_TOKENS = 1_024
 MEDIUM_TOKENS = 5_000
@@ -18,6 +18,13 @@ ELSEWHERE_TOKENS = 100_000
 _LIKELY_MEDIUM_TOKENS = 1_000
 _TOKENS_PER_BYTE = 0.2
 _LEAST_PER_BYTE, _MOST_PER_BYTE = 0.1, 0.5
+
+
+def prompt_of(asked: ModelAsked) -> PromptSize:
+    """Raises where nobody measured it: the rule that asks does not say that it reads sizes (policies.rule)."""
+    if asked.prompt is None:
+        raise RuntimeError("the size of a prompt is read that was not measured")
+    return asked.prompt
 
 
 def most_tokens(prompt: PromptSize) -> int:

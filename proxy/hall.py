@@ -150,6 +150,7 @@ class Hall:
                 swap,
                 matched_by,
                 began_s=self.clock.now_s(),
+                weighs=self.engine.reads_sizes,
             )
         if route.wire == "mcp":
             return McpOperation(

@@ -63,7 +63,7 @@ class Judging:
     def settle(self, attempt: Attempt) -> None:
         """Once, whatever the end was: what the request had reserved is settled by what became of it."""
         event = AttemptEnded(attempt.trajectory, attempt.digest, attempt.end)
-        if self._granted is not None:
+        if self._granted is not None and self.engine.reads_sizes:
             event = answered(self._granted, attempt, attempt.end, was_sent=self._was_sent)
         self.engine.settle(event)
 

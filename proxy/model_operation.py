@@ -9,6 +9,7 @@ import msgspec
 from policies.redaction.pseudonyms import Vault
 from policies.verdict import DropTools
 from proxy.arrivals import ReplyBegan, RequestArrived, header
+from proxy.masked_conversation import masked_reply, masked_tool
 from proxy.masking import (
     content_texts,
     mask_json,
@@ -39,7 +40,7 @@ from proxy.wire.holding import stream_reader
 from proxy.wire.layout import Layout, Section, read_layout
 from proxy.wire.spans import Texts
 from proxy.wire.stream_texts import texts_of_stream
-from trajectory.conversation import Reply, ToolCall, ToolDefinition
+from trajectory.conversation import Reply, ToolDefinition
 from trajectory.errors import ClientError, FormatError
 from trajectory.events import CallProposed, ModelAsked, PromptSize
 from trajectory.record import Body, Span
@@ -58,6 +59,8 @@ class ModelOperation:
     swap: Swap | None = None
     matched_by: str = "session"
     began_s: float = 0.0
+    weighs: bool = True
+    """Some rule goes by how large prompts are."""
     digest: str = ""
     model: str | None = None
     streamed: bool = False
@@ -71,7 +74,8 @@ class ModelOperation:
     _is_read: bool = True
     _put_back: int = 0
     _prompted: bool = False
-    _prompt_size: PromptSize = field(default_factory=PromptSize)
+    _prompt_size: PromptSize | None = None
+    """Of a request for an answer."""
     _turn: TurnCalls = ()
     _reader: StreamReader | None = None
     _reply: Reply | None = None
@@ -110,7 +114,8 @@ class ModelOperation:
         asked, layout = self._asked, self._layout
         if asked is None or layout is None:  # pragma: no cover - the exchange reads first
             raise RuntimeError("asked before it was read")
-        self._prompt_size = prompt_size(layout, self.wire.held_turn(layout), self.memory.counted)
+        if self.weighs and not asked.counts:
+            self._prompt_size = prompt_size(layout, self.wire.held_turn(layout), self.memory.counted)
         return ModelAsked(
             trajectory=self.memory.id,
             upstream=self.route.upstream,
@@ -155,7 +160,7 @@ class ModelOperation:
                     self._counts[kind] = self._counts.get(kind, 0) + 1
             self.redactor.check_kinds(self._counts)
             if any(placed.section.issued for placed in layout.fields.values()):
-                self.tools = tuple(_masked_tool(tool, self.redactor, vault) for tool in self.tools)
+                self.tools = tuple(masked_tool(tool, self.redactor, vault) for tool in self.tools)
         self.sent = layout.assembled()
         wire: object = self.wire
         if is_signed(wire) and any(section.issued for section in layout.sections()):
@@ -268,7 +273,7 @@ class ModelOperation:
 
     def settled(self, *, delivered: bool) -> None:
         reply = self.answer() if delivered else None
-        if self._layout is not None and reply is not None and self._asked is not None and not self._asked.counts:
+        if self._layout is not None and reply is not None and self._prompt_size is not None:
             self.memory.counted = CountedPrompt.of(self._layout, self._prompt_size, reply)
         shown = self._reader.client_reply() if self._reader is not None else self._client_reply
         if reply is not None and shown is not None:
@@ -367,7 +372,7 @@ class ModelOperation:
             return Recorded(_body(Recordable.of(upstream).masked(redactor, vault)))
         if reply is None or not needs_mask(self._reply_texts, redactor, vault):
             return Recorded(_body(upstream), answer=reply)
-        masked = _masked(reply, redactor, vault)
+        masked = masked_reply(reply, redactor, vault)
         if self._reader is None:
             return Recorded(_body(mask_json(upstream, redactor, vault)[0]), answer=masked)
         note = "the stream held personal data: recorded as it was read, masked"
@@ -381,19 +386,6 @@ def _stream_texts(stream: bytes, reply: Reply) -> Texts:
         return (*understood, *texts_of_stream(stream))
     except FormatError:
         return (*understood, ("", stream.decode("utf-8", "replace")))
-
-
-def _masked(reply: Reply, redactor: Redactor, vault: Vault) -> Reply:
-    calls = tuple(
-        ToolCall(c.id, c.name, mask_plain(c.arguments, redactor, vault, key="arguments")) for c in reply.calls
-    )
-    text = mask_plain(reply.text, redactor, vault, key="content")
-    return Reply(text, calls, reply.finish, reply.usage, reply.model, reply.id)
-
-
-def _masked_tool(tool: ToolDefinition, redactor: Redactor, vault: Vault) -> ToolDefinition:
-    described = mask_plain(tool.description, redactor, vault, key="description")
-    return ToolDefinition(tool.name, described, mask_plain(tool.schema, redactor, vault))
 
 
 def _body(data: bytes) -> Body:

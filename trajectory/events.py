@@ -50,7 +50,8 @@ class ModelAsked(Struct, frozen=True):
     session: str = ""
     at_s: float = 0.0
     """Unix time, by which prices are looked up."""
-    prompt: PromptSize = PromptSize()
+    prompt: PromptSize | None = None
+    """None where no rule reads it, or no answer is asked for."""
     max_tokens: int | None = None
     """Most tokens of one answer; None where the request does not limit them, or as nobody can read it."""
     answers: int = 1
@@ -104,7 +105,8 @@ class AttemptEnded(Struct, frozen=True):
     digest: str
     end: End
     asked: ModelAsked | None = None
-    """The model's ask that policy let through; None where it did not, or where a tool was asked."""
+    """The model's ask that policy let through; None where it did not, or where a tool was asked. None with all that
+    follows, too, where no rule reads sizes."""
     is_free: bool = False
     """Nobody bills it: it never reached the provider, or was answered with an error."""
     usage: Usage | None = None

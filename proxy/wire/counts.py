@@ -12,8 +12,8 @@ def stated(*values: object) -> int | None:
 
     Servers differ in which of two keys counts, and some read a number in a string.
     """
-    read = [value for value in map(_number, values) if value > 0]
-    return max(read, default=None)
+    read = [value for given in values if given is not None and (value := _number(given)) > 0]
+    return max(read) if read else None
 
 
 def _number(value: object) -> int:

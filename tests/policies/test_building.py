@@ -15,7 +15,7 @@ from trajectory.errors import OperatorError
 from trajectory.events import AttemptEnded, BytesMoved, CallProposed, Event, ModelAsked, PromptSize, ToolAsked
 
 HOSTS = ["api.openai.com", "127.0.0.1:9000"]
-ASK = ModelAsked("t", "openai", "api.openai.com", "m", "d", 1000, ("a", "b"))
+ASK = ModelAsked("t", "openai", "api.openai.com", "m", "d", 1000, ("a", "b"), prompt=PromptSize())
 
 PAID = ModelAsked("t", "openai", "api.openai.com", "gpt-4o", "d", 9, at_s=1.75e9, prompt=PromptSize(text_bytes=99))
 
@@ -68,10 +68,10 @@ def test_prices_and_limits_of_spend_and_context_reach_their_rules() -> None:
     spend = {"prices": prices, "per": "session", "assumed_output_tokens": 1_000, "on_exhausted": "final_message"}
     built = engine({"spend_limit_usd": 0.02, "context_limit_tokens": 50}, spend=spend)
     assert built.judge(ASK) == ALLOW
-    refused = built.judge(ModelAsked("another", "openai", "api.openai.com", "m", "d", 1))
+    refused = built.judge(ModelAsked("another", "openai", "api.openai.com", "m", "d", 1, prompt=PromptSize()))
     assert isinstance(refused, Refuse)
     assert (refused.code, refused.ending) == ("spend_budget_exhausted", "final_message")
-    assert built.judge(ModelAsked("t", "local", "127.0.0.1:9000", "llama", "d", 1)) == ALLOW
+    assert built.judge(ModelAsked("t", "local", "127.0.0.1:9000", "llama", "d", 1, prompt=PromptSize())) == ALLOW
     long = ModelAsked("t", "local", "127.0.0.1:9000", "llama", "d", 1, prompt=PromptSize(tokens=51))
     assert codes(built.judge(long)) == ["context_budget_exhausted"]
 

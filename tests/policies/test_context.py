@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from policies.context import ContextLimit
+from policies.engine import Engine
 from policies.memory_ledger import MemoryLedger
 from policies.verdict import ALLOW, Refuse, Verdict
 from trajectory.events import ModelAsked, PromptSize
@@ -50,3 +51,10 @@ def test_the_end_of_a_run_can_be_told_as_a_message() -> None:
     refused = judged(PromptSize(tokens=1_001), final=True)
     assert isinstance(refused, Refuse)
     assert refused.ending == "final_message"
+
+
+def test_a_prompt_that_nobody_measured_is_refused() -> None:
+    engine = Engine([ContextLimit(1_000)], MemoryLedger())
+    assert engine.reads_sizes
+    refused = engine.judge(ModelAsked("t", "openai", "api.openai.com", "m", "d", 1))
+    assert isinstance(refused, Refuse) and refused.code == "policy_failed"

@@ -16,12 +16,12 @@ from policies.prices import PriceList
 from policies.rule import Rule
 from policies.spend import NANO, SpendBudget
 from policies.tokens import FRAME_TOKENS
-from policies.verdict import Refuse, Verdict
+from policies.verdict import ALLOW, Refuse, Verdict
 from proxy.arrivals import ClientLeft, ReplyBegan, ReplyEnded, ReplyPart, UpstreamFailed
 from proxy.operation import Swap
 from tests.support import driving
 from tests.support.driving import DONE, JSON, STREAM, Driven, asking, completion, event, header_of
-from trajectory.events import BytesMoved, Event
+from trajectory.events import AttemptEnded, BytesMoved, Event, ModelAsked
 from trajectory.prices import Rates
 
 PER_TOKEN = 1 / 1e6
@@ -214,3 +214,33 @@ def test_a_context_beyond_its_limit_is_refused_and_a_shorter_one_goes_on() -> No
     assert house.asked(asking("x" * 6_000)).forwarded is None
     assert house.tokens == 0
     assert house.asked().forwarded is not None
+
+
+class Seen:
+    """Reads no sizes."""
+
+    name: ClassVar[str] = "seen"
+    events: ClassVar[frozenset[type[Event]]] = frozenset({ModelAsked, AttemptEnded})
+
+    def __init__(self) -> None:
+        self.asked: list[ModelAsked] = []
+        self.ended: list[AttemptEnded] = []
+
+    def judge(self, event: Event, ledger: Ledger) -> Verdict:
+        if isinstance(event, ModelAsked):
+            self.asked.append(event)
+        elif isinstance(event, AttemptEnded):
+            self.ended.append(event)
+        return ALLOW
+
+
+@pytest.mark.parametrize("more", [(), (ContextLimit(10**6),)])
+def test_prompts_and_answers_are_measured_where_a_rule_goes_by_them_and_nowhere_else(more: tuple[Rule, ...]) -> None:
+    seen = Seen()
+    house = driving.hall(seen, *more)
+    for _ in range(2):
+        one = Driven(house)
+        one.ask(BODY)
+        whole(one)
+    assert [asked.prompt is not None for asked in seen.asked] == [bool(more)] * 2
+    assert [ended.asked is not None for ended in seen.ended] == [bool(more)] * 2
