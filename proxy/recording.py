@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from policies.redaction.secrets import without_secrets
 from proxy.arrivals import Headers, ReplyBegan, RequestArrived
@@ -137,7 +138,7 @@ class AttemptDraft:
         """Any text can stand in a `User-Agent`: where the request could not be searched, that was not, either."""
         if self._without_request:
             return ()
-        return tuple((name, operation.masked(_legible(value))) for name, value in self.headers)
+        return tuple((name, operation.masked(_legible(value[:_MAX_VALUE]))) for name, value in self.headers)
 
     def _path(self, operation: Operation) -> str:
         if not self._without_request:
@@ -152,6 +153,7 @@ class AttemptDraft:
         return replace(note, message=operation.masked(note.message), subject=operation.masked(note.subject))
 
 
+@lru_cache(maxsize=256)  # most are those of the exchange before
 def _legible(value: str) -> str:
     """Without secrets, also where no redaction is set up; bytes that are no UTF-8 as question marks."""
-    return without_secrets(value[:_MAX_VALUE].encode("utf-8", "replace").decode())
+    return without_secrets(value.encode("utf-8", "replace").decode())
