@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from pydantic import Field, ValidationError
@@ -96,6 +97,12 @@ class Task(Frozen):
         """Of everything that a run of this task depends on: not of its display name, tags and split."""
         content = self.model_dump_json(exclude={"name", "tags", "split"})
         return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Pydantic would copy the digest of the original too, if it was taken before."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("digest", None)
+        return copied
 
     def field(self, key: str) -> str | None:
         """The raw JSON of one top-level field of the request (messages, tools, temperature…); None if absent."""
