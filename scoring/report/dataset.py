@@ -15,7 +15,9 @@ def dataset_lines(card: Scorecard) -> tuple[str, ...]:
     if dataset is None:
         return ()
     tools = (f"tool {name}: {', '.join(pins)}" for name, pins in dataset.tools.items())
-    parameters = (f"recorded with {json.dumps(one, sort_keys=True)}" for one in dataset.parameters)
+    parameters = (
+        f"recorded with {json.dumps(one, sort_keys=True) if one else 'no parameters'}" for one in dataset.parameters
+    )
     first = f"data set {dataset.tasks}: {count(dataset.count, 'task')}, policy {dataset.policy}, seed {dataset.seed}"
     order = (f"order of runs: {card.bakeoff.order}",) if card.bakeoff.order else ()
     return (first, *_way(card.bakeoff), *order, *tools, *parameters)

@@ -21,6 +21,7 @@ from scoring.report.sections import SECTIONS, sections_of
 from scoring.report.stepwise import stepwise_tables
 from scoring.report.tables import Cell, Part, Table
 from scoring.scorecard import Caution, Scorecard
+from scoring.wording import count
 
 MAX_CAUTIONS = 6
 """Cautions that are printed at once, urgent ones first."""
@@ -41,9 +42,13 @@ def print_report(card: Scorecard, console: Console, sections: Collection[str] = 
 
 
 def _print_head(card: Scorecard, console: Console) -> None:
-    tasks, trials = len(card.bakeoff.tasks), card.bakeoff.trials
-    size = f"{len(card.candidates)} candidates, {tasks} tasks, {trials} trial{'s' if trials > 1 else ''}"
-    console.print(f"[bold]Bake-off {escape(card.bakeoff.id)}[/bold]  {size}, {len(card.runs)} runs")
+    sizes = (
+        count(len(card.candidates), "candidate"),
+        count(len(card.bakeoff.tasks), "task"),
+        count(card.bakeoff.trials, "trial"),
+        count(len(card.runs), "run"),
+    )
+    console.print(f"[bold]Bake-off {escape(card.bakeoff.id)}[/bold]  {', '.join(sizes)}")
 
 
 def _print_brief(card: Scorecard, console: Console) -> None:
