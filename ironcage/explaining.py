@@ -163,7 +163,7 @@ def _hosts(loaded: Loaded) -> Sentence:
     limits, egress = loaded.constraints.constraints, loaded.settings.policies.egress
     more = limits.egress_hosts if limits.egress_hosts is not None else egress.hosts
     own = [upstream.host for upstream in loaded.settings.upstreams.values()]
-    text = f"Hosts that may be reached: {listed([*own, *(more or ())])}."
+    text = f"Hosts that may be reached: {listed(dict.fromkeys([*own, *(more or ())]))}."
     if loaded.settings.forward_listen is None:
         text += " The HTTPS_PROXY door is closed, so `serve` takes nobody to any but the upstreams."
     return Sentence("egress_limit", text, ("upstreams", "constraints.egress_hosts", "policies.egress.hosts"))

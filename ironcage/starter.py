@@ -161,8 +161,9 @@ admin_listen: 127.0.0.1:8801
 # Where trajectories are kept; postgresql://USER@HOST/DATABASE to share them.
 store: sqlite:///ironcage.db
 
-# Models and tools. The name is the first part of the path in a base URL. This version judges chat completions
-# (POST .../chat/completions, which most providers also offer); other model routes are refused.
+# Models and tools. The name is the first part of the path in a base URL. Judged are chat completions and Responses
+# (OpenAI), Messages (Anthropic), both APIs of Gemini, and Ollama's; other routes of a model are refused, unless the
+# upstream's `allow_paths` lists them. An MCP server is an upstream with `kind: mcp`.
 {upstreams}
 
 # The limits, the same live and in replay. Worth adding there once you know your agent (`ironcage profile` measures):

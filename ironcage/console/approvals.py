@@ -77,7 +77,8 @@ class Approvals:
         question = request.match_info["question"]
         found = self._settle(question, wanted)
         if found is None:
-            return problem(request, 404, f"No call {question!r} waits.", "ironcage approvals list shows those that do.")
+            hint = "`ironcage approvals list` shows those that do"
+            return problem(request, 404, f"No call {question!r} waits.", hint)
         settled, is_new = found
         return data(settled) if is_new else problem(request, 409, f"Already {said_of(settled)}.")
 

@@ -25,13 +25,14 @@ def test_sentences_carry_the_values_that_are_set(tmp_path: Path) -> None:
     }  # fmt: skip
     loaded = settings(
         tmp_path, constraints={"constraints": limits}, policies={"redaction": {}, "egress": {"count": "sent"}},
-        upstreams={"m": {"base_url": "https://api.example.com"}},
+        upstreams={"m": {"base_url": "https://api.example.com"}, "n": {"base_url": "https://api.example.com/n"}},
     )  # fmt: skip
     text = " ".join(sentence.text for sentence in explain(loaded))
     for shown in ("look_up", "4 times", "2.5 US dollars", "90000 tokens",
                   "2.5 MB (sent)", "512 MB", "100 ms", "9 s", "cdn.example.net", "EMAIL",
                   "api.example.com"):  # fmt: skip
         assert shown in text
+    assert "reached: api.example.com, cdn" in text, "a host of two upstreams is named once"
 
 
 def test_without_limits_each_rule_says_that_it_is_off(tmp_path: Path) -> None:
