@@ -162,11 +162,14 @@ def bake_off(plan: Plan, house: House) -> None:
 
 def say_where_to_look(house: House, started: float) -> None:
     console.rule(f"[bold]done in {time.monotonic() - started:.0f} s")
-    console.print(f"The report:       [bold]file://{house.report}[/]")
-    console.print(f"The record:       .venv/bin/ironcage -c {house.config} trajectories list")
-    console.print("The agent:        examples/support_desk/agent.py")
-    console.print("The limits:       examples/support_desk/constraints.json")
-    console.print("Your own agent:   .venv/bin/ironcage init, then .venv/bin/ironcage run -- YOUR COMMAND")
+    for what, where in (
+        ("The report:", f"[bold]file://{house.report}[/]"),
+        ("The record:", f".venv/bin/ironcage -c {house.config} trajectories list"),
+        ("The agent:", "examples/support_desk/agent.py"),
+        ("The limits:", "examples/support_desk/constraints.json"),
+        ("Your own agent:", ".venv/bin/ironcage init, then .venv/bin/ironcage run -- YOUR COMMAND"),
+    ):
+        console.print(f"{what:<17} {where}", soft_wrap=True)  # a command that is broken in two cannot be copied
 
 
 def some_at_once[Item, Made](work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
