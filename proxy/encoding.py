@@ -21,6 +21,8 @@ from trajectory.errors import FormatError
 
 _MAX_CODINGS = 3
 _NAME_LENGTH = len("content-encoding")
+_TYPE_LENGTH = len("content-type")
+_UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _WINDOW_BYTES = 64 * 1024 * 1024
 """Largest history that zstd may refer to; RFC 9659 lets senders use 8 MB."""
 _MOST_FOLD = 100
@@ -64,9 +66,8 @@ def is_utf8(headers: Headers) -> bool:
     """Whether a body is UTF-8 as far as its type says; JSON always is (RFC 8259, section 8.1), but some servers heed
     a charset, and read UTF-7 where others see plain letters.
     """
-    types = [value for key, value in headers if key.lower() == "content-type"]
-    named = (match[1].lower() for value in types for match in _CHARSET.finditer(value))
-    return all(charset in ("utf-8", "utf8", "us-ascii", "ascii") for charset in named)
+    types = [value for key, value in headers if len(key) == _TYPE_LENGTH and key.lower() == "content-type"]
+    return all(match[1].lower() in _UTF8 for value in types for match in _CHARSET.finditer(value))
 
 
 def without_coding(headers: Headers) -> Headers:

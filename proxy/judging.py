@@ -48,9 +48,10 @@ class Judging:
             del self.notes[noted:]
             return waits  # the request itself is judged with what is decided: only then may it reserve anything
         event = self.operation.ask()
-        names = (event.tool, *event.aliases) if isinstance(event, ToolAsked) else ("",)
-        verdict = self._judged(event, self._made(names))
-        if isinstance(event, ModelAsked) and isinstance(verdict, Allow | DropTools):
+        if isinstance(event, ToolAsked):
+            return self._judged(event, self._made((event.tool, *event.aliases)))
+        verdict = self.engine.judge(event)
+        if isinstance(verdict, Allow | DropTools):
             self._granted = event
         return self._without_tools(verdict) if isinstance(verdict, DropTools) else verdict
 
