@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from policies.redaction.pseudonyms import Vault
 from proxy.masking import mask_plain
 from proxy.redactor import Redactor
@@ -13,7 +15,7 @@ def masked_reply(reply: Reply, redactor: Redactor, vault: Vault) -> Reply:
         ToolCall(c.id, c.name, mask_plain(c.arguments, redactor, vault, key="arguments")) for c in reply.calls
     )
     text = mask_plain(reply.text, redactor, vault, key="content")
-    return Reply(text, calls, reply.finish, reply.usage, reply.model, reply.id)
+    return replace(reply, text=text, calls=calls)
 
 
 def masked_tool(tool: ToolDefinition, redactor: Redactor, vault: Vault) -> ToolDefinition:

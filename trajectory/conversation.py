@@ -94,7 +94,8 @@ class Usage:
 class Reply:
     """One assistant turn. `finish` is None where the stream ended without saying why.
 
-    `id` is the provider's id of the reply, which a later request may continue.
+    `id` is the provider's id of the reply, which a later request may continue; `reasoning_bytes` are those of thoughts
+    that were shown, where the format may leave out how many tokens there were.
     """
 
     text: str = ""
@@ -103,6 +104,7 @@ class Reply:
     usage: Usage | None = None
     model: str | None = None
     id: str | None = None
+    reasoning_bytes: int = 0
 
     @property
     def is_empty(self) -> bool:

@@ -33,13 +33,13 @@ def _is_free(attempt: Attempt | AttemptView) -> bool:
 
 def _text_bytes(answer: Reply) -> int:
     parts = (answer.text, *(part for call in answer.calls for part in (call.name, call.arguments)))
-    return sum(len(part.encode("utf-8", "surrogatepass")) for part in parts)
+    return answer.reasoning_bytes + sum(len(part.encode("utf-8", "surrogatepass")) for part in parts)
 
 
 def _written(asked: ModelAsked, said: int, reply_bytes: int, end: End) -> int | None:
-    """Of a reply that broke off all bytes count, framing too: it stands for reasoning that is not shown. What a model
-    wrote before its first byte of answer was seen, nobody knows. Of several answers only one is read.
+    """Of a reply that broke off or told of an error all bytes count, framing too: it stands for reasoning that is not
+    shown. What a model wrote before its first byte of answer was seen, nobody knows. Of several answers one is read.
     """
-    if end in ("complete", "failed"):
-        return said if said and asked.answers == 1 else reply_bytes
-    return reply_bytes if said else None
+    if end == "complete" and said and asked.answers == 1:
+        return said
+    return reply_bytes if said or end in ("complete", "failed") else None

@@ -238,6 +238,7 @@ def _reply(completion: Completion) -> Reply:
         finish=finish_with(finish, has_calls=bool(calls), failed=completion.has_failed()),
         usage=usage_of(completion.usage),
         model=completion.model if isinstance(completion.model, str) else None,
+        reasoning_bytes=sum(choice.message.reasoning_bytes for choice in completion.choices),
     )
 
 

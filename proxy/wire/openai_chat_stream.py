@@ -36,6 +36,7 @@ class ChatStream(FrameStream):
         self._finish: Finish | None = None
         self._usage: Usage | None = None
         self._model: str | None = None
+        self._reasoning_bytes = 0
         self._latest = b"{}"
         self.edited = False
         self.refused: list[Refuse] = []
@@ -52,6 +53,7 @@ class ChatStream(FrameStream):
             finish=finish_with(self._finish, has_calls=bool(calls), failed=self.failed),
             usage=self._usage,
             model=self._model,
+            reasoning_bytes=self._reasoning_bytes,
         )
 
     def client_reply(self) -> Reply:
@@ -86,6 +88,8 @@ class ChatStream(FrameStream):
                 self._finish = finish_of(choice.finish_reason)
             if tells_of_error(choice):
                 self.failed = True
+            if choice.delta is not None:
+                self._reasoning_bytes += choice.delta.reasoning_bytes
             change = self._choice(choice.index or 0).take(data, place, choice)
             if change is not None:
                 changes.append((choice.index or 0, change))

@@ -99,6 +99,16 @@ class Turn(msgspec.Struct):
     refusal: Any = None
     tool_calls: list[Call] | None = None
     function_call: Function | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    """The same, as other servers name it; some write both."""
+
+    @property
+    def reasoning_bytes(self) -> int:
+        if self.reasoning_content is None and self.reasoning is None:
+            return 0
+        thoughts = (one for one in (self.reasoning_content, self.reasoning) if isinstance(one, str))
+        return max((len(one.encode("utf-8", "surrogatepass")) for one in thoughts), default=0)
 
     def text(self) -> str:
         if isinstance(self.content, str):

@@ -43,6 +43,7 @@ def test_only_what_no_provider_can_bill_is_free(attempt: dict[str, Any], is_free
     ("attempt", "most"),
     [
         ({"answers": 2}, 900), ({"answer": None}, 900), ({"answer": Reply()}, 900), ({"end": "cut"}, 900),
+        ({"end": "failed"}, 900), ({"answer": Reply("so", reasoning_bytes=40)}, 42),
         ({"end": "cut", "answer": Reply()}, None), ({"end": "aborted", "answer": None}, None),
         ({"end": "failed", "first_byte_s": None}, None),
     ],
