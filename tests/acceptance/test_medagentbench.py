@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ import pytest
 
 from tests.support import medagentbench as bench
 from tests.support.medagent_agent import EXIT_CODES
-from tests.support.medagent_check import judge
+from tests.support.medagentbench import judge
 from trajectory.ids import trajectory_id
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
 SUPPORT = Path(__file__).parents[1] / "support"
-AGENT = (sys.executable, str(SUPPORT / "medagent_agent.py"))
-CHECK = f"{sys.executable} {SUPPORT / 'medagent_check.py'}"
+AGENT = (sys.executable, "-S", "-E", str(SUPPORT / "medagent_agent.py"))
+CHECK = shlex.join((sys.executable, "-S", "-E", str(SUPPORT / "medagent_check.py")))
 PRODUCTION = "haiku"
 CANDIDATES = tuple(key for key in bench.MODELS if key != PRODUCTION)
 PUBLISHED = {"fable5": 15, "opus5": 18, "g35f": 18, "haiku": 17, "g35fl": 17, "sonnet5": 13, "g3fp": 13}
@@ -86,7 +87,7 @@ async def run_production(house: House, world: World) -> dict[str, Finished]:
     async def run(task: str) -> tuple[str, Finished]:
         command = ("run", "--session", f"prod-{task}", "--task", task, "--", *AGENT, "--task", task)
         async with at_once:
-            finished = await house.ironcage(*command, **fhir(world), MEDAGENT_MODEL=bench.MODELS[PRODUCTION])
+            finished = await house.ironcage(*command, **places(world), MEDAGENT_MODEL=bench.MODELS[PRODUCTION])
         row = bench.row(PRODUCTION, task)
         assert row.status != "infra_fail"
         assert finished.code == EXIT_CODES[row.status], finished.err
@@ -95,9 +96,12 @@ async def run_production(house: House, world: World) -> dict[str, Finished]:
     return dict(await asyncio.gather(*map(run, bench.tasks())))
 
 
-def fhir(world: World) -> dict[str, str]:
-    """Where the agent finds the FHIR server for tasks that go through the proxy door; others know only base URLs."""
-    return {"FHIR_HTTPS_BASE": world.secure.base_url, "FHIR_HTTP_BASE": world.plain.base_url}
+def places(world: World) -> dict[str, str]:
+    """Where agent and check find tasks and grades, and the agent the FHIR server for tasks that go through the proxy
+    door; others know only base URLs.
+    """
+    fhir = {"FHIR_HTTPS_BASE": world.secure.base_url, "FHIR_HTTP_BASE": world.plain.base_url}
+    return {**fhir, "MEDAGENT_CARDS": str(world.cards)}
 
 
 def recordings(house: House) -> list[Attempt]:
@@ -184,7 +188,7 @@ async def bake_off(house: House, world: World) -> dict[str, Any]:
     flags = [flag for key in CANDIDATES for flag in ("--candidate", f"{key}=openai/{bench.MODELS[key]}")]
     report = house.folder / "report.html"
     ran = await house.ironcage(
-        "bakeoff", "run", "--id", "sweep", *flags, "--report", str(report), "--json", **fhir(world)
+        "bakeoff", "run", "--id", "sweep", *flags, "--report", str(report), "--json", **places(world)
     )
     assert ran.code == 0, ran.err
     assert "<svg" in report.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from tests.support import medagentbench as bench
-from tests.support.medagent_agent import Fhir
+from tests.support.medagent_agent import MAX_TOKENS, Fhir
 from tests.support.medagent_servers import ScriptedModels
 from tests.support.medagent_world import client_of, fhir_of, run_behind
 
@@ -43,7 +43,7 @@ def messages(task: str, count: int = 1) -> list[Any]:
 
 def ask(client: openai.OpenAI, task: str, *, stream: bool) -> str:
     """The reply to a task's prompt."""
-    request: dict[str, Any] = {"model": bench.MODELS[MODEL], "messages": messages(task), "max_tokens": bench.MAX_TOKENS}
+    request: dict[str, Any] = {"model": bench.MODELS[MODEL], "messages": messages(task), "max_tokens": MAX_TOKENS}
     if not stream:
         return client.chat.completions.create(**request).choices[0].message.content or ""
     chunks = client.chat.completions.create(**request, stream=True)

@@ -14,16 +14,16 @@ import openai
 import pytest
 
 from tests.support import medagentbench as bench
-from tests.support.medagent_agent import EXIT_CODES, Episode, Fhir, run_task
-from tests.support.medagent_check import judge
+from tests.support.medagent_agent import EXIT_CODES, RECORDED_BASE, Episode, Fhir, by_urllib, digest, run_task
 from tests.support.medagent_servers import ScriptedFhir, ScriptedModels, make_certificate
+from tests.support.medagentbench import judge
 from tests.support.shared import shared_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.acceptance
-AGENT = Path(__file__).parents[1] / "support" / "medagent_agent.py"
+AGENT = (sys.executable, "-S", "-E", str(Path(__file__).parents[1] / "support" / "medagent_agent.py"))
 
 
 class World:
@@ -32,12 +32,19 @@ class World:
         self.tls = ssl.create_default_context(cafile=ca)
 
     def fhir(self, task: str) -> Fhir:
-        return Fhir(self.secure.base_url, self.tls) if bench.through_proxy(task) else Fhir(self.plain.base_url)
+        return (
+            Fhir(self.secure.base_url, by_urllib(self.tls)) if bench.through_proxy(task) else Fhir(self.plain.base_url)
+        )
 
     async def run(self, key: str, task: str) -> Episode:
         with openai.OpenAI(base_url=self.models.base_url, api_key="k", max_retries=0) as client:
             return await asyncio.to_thread(
-                run_task, client, bench.MODELS[key], task, self.fhir(task), stream=bench.streams(task)
+                run_task,
+                client,
+                bench.MODELS[key],
+                bench.row(key, task).prompt,
+                self.fhir(task),
+                stream=bench.streams(task),
             )
 
 
@@ -111,7 +118,7 @@ async def test_a_changed_observation_is_refused_by_the_model_server(world: World
 
 
 async def test_a_call_that_was_not_recorded_gets_no_recorded_observation(world: World) -> None:
-    url = f"{bench.RECORDED_BASE}/Patient?identifier=S0000000&_format=json"
+    url = f"{RECORDED_BASE}/Patient?identifier=S0000000&_format=json"
     observation = await asyncio.to_thread(world.fhir("task1_1").get, url, "chatcmpl-opus5-task1_1-0")
     assert observation.startswith("Error in sending the GET request: 409")
 
@@ -120,22 +127,28 @@ async def test_scripted_faults_come_before_the_recorded_reply(world: World) -> N
     async with ScriptedModels(faults={("task1_1", 0): [429, 429, 429]}) as models:
         with openai.OpenAI(base_url=models.base_url, api_key="k", max_retries=3) as client:
             episode = await asyncio.to_thread(
-                run_task, client, "claude-opus-5", "task1_1", world.fhir("task1_1"), stream=False
+                run_task,
+                client,
+                "claude-opus-5",
+                bench.row("opus5", "task1_1").prompt,
+                world.fhir("task1_1"),
+                stream=False,
             )
     assert episode.status == "completed"
     assert models.requests == 3 + len(bench.row("opus5", "task1_1").turns)
 
 
 @pytest.mark.parametrize(("key", "task"), [("g35f", "task10_2"), ("sonnet5", "task5_3"), ("fable5", "task4_1")])
-async def test_the_agent_command_ends_as_the_recording_did(world: World, key: str, task: str) -> None:
+async def test_the_agent_command_ends_as_the_recording_did(world: World, tmp_path: Path, key: str, task: str) -> None:
+    bench.write_cards(tmp_path)
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(AGENT),
+        *AGENT,
         "--task",
         task,
         env={
             **kept,
+            "MEDAGENT_CARDS": str(tmp_path),
             "OPENAI_BASE_URL": world.models.base_url,
             "OPENAI_API_KEY": "k",
             "MEDAGENT_MODEL": bench.MODELS[key],
@@ -172,11 +185,11 @@ async def test_the_grade_is_given_only_for_the_recorded_path(world: World) -> No
         "nothing shows the observations: the agent's line of digests is missing",
     )
     assert judge(run, strict_models=True)[0] == (0 if row.correct else 1)
-    seen = [bench.digest(turn.observation) for turn in row.turns if turn.observation is not None]
-    walked = {"replies": [bench.digest(turn.reply) for turn in row.turns], "observations": seen}
+    seen = [digest(turn.observation) for turn in row.turns if turn.observation is not None]
+    walked = {"replies": [digest(turn.reply) for turn in row.turns], "observations": seen}
     assert judge({**run, "stdout": json.dumps(walked)})[0] == (0 if row.correct else 1)
     others: list[dict[str, list[str]]] = [
-        {"observations": [*seen[:-1], bench.digest("other")]},
+        {"observations": [*seen[:-1], digest("other")]},
         {"observations": []},
         {"replies": []},
     ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 
+from tests.support import forking
 from trajectory.ids import trajectory_id
 from trajectory.sql.opening import open_store
 
@@ -52,7 +53,7 @@ class House:
         self.config = folder / "ironcage.yaml"
         self.log: list[str] = []
         self._settings = dict(settings)
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: forking.Forked | None = None
         self._reading: asyncio.Task[None] | None = None
         self.url = self.proxy = self.admin = ""
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,14 +83,8 @@ class House:
         """Serve, and return once the process says that it is ready."""
         for last in (False, False, True)[-_STARTS:]:
             self._configure()
-            self._process = await asyncio.create_subprocess_exec(
-                *IRONCAGE, "-c", str(self.config), "serve",
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=self.folder,
-                env=environment(),
-            )  # fmt: skip
+            command = ("-c", str(self.config), "serve")
+            self._process = await forking.start(command, self.folder, environment(), speaks=False)
             if await self._is_ready():
                 return
             # another process may have taken a port between our looking and ironcage's binding
@@ -157,7 +152,6 @@ class House:
 
     async def _is_ready(self) -> bool:
         assert self._process is not None
-        assert self._process.stderr is not None
         while line := await self._process.stderr.readline():
             self.log.append(line.decode())
             if line == b"ready\n":
@@ -187,14 +181,7 @@ class StartHouse(Protocol):
 
 
 async def ironcage(*arguments: str, cwd: Path, **variables: str) -> Finished:
-    process = await asyncio.create_subprocess_exec(
-        *IRONCAGE, *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=cwd,
-        env=environment(**variables),
-    )  # fmt: skip
+    process = await forking.start(arguments, cwd, environment(**variables))
     out, err = await process.communicate()
     assert process.returncode is not None
     return Finished(process.returncode, out.decode(), err.decode())

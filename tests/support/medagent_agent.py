@@ -1,13 +1,15 @@
 """The agent of the MedAgentBench sweep: one GET, POST or FINISH a reply.
 
-    python tests/support/medagent_agent.py --task task1_1
+    python -S -E tests/support/medagent_agent.py --task task1_1
 
-Environment: OPENAI_BASE_URL, OPENAI_API_KEY, MEDAGENT_MODEL, FHIR_BASE (the FHIR server; else IRONCAGE_URL_FHIR,
-which `ironcage run` sets for an upstream named fhir), FHIR_HTTPS_BASE (the same over TLS, used by half of the tasks and
+Environment: MEDAGENT_CARDS (a folder that `medagentbench.write_cards` filled: what the task asks, and how),
+MEDAGENT_MODEL, OPENAI_BASE_URL, OPENAI_API_KEY, FHIR_BASE (the FHIR server; else IRONCAGE_URL_FHIR, which
+`ironcage run` sets for an upstream named fhir), FHIR_HTTPS_BASE (the same over TLS, used by half of the tasks and
 reached through HTTPS_PROXY if that is set), FHIR_HTTP_BASE (the same without TLS, used by half of those if it is set).
 
-Every ninth task is asked for with the official `openai` client, the others with the standard library: loading that
-client takes four times as long as all else that a run does. Which task uses which is the same for each model.
+Every ninth task is asked for with the official `openai` client, the others with sockets. The test starts 175 of these,
+so that what an agent imports is most of what it costs: 25 ms for most, 60 ms for those that go through a proxy, 450 ms
+with the official client. Which task uses which is the same for each model.
 
 Prints one line of JSON with the SHA-256 of each reply and observation (the path it walked, without a patient's data),
 then the final answer.
@@ -17,86 +19,105 @@ Exit codes: 0 finished, 4 a reply that is none of the three actions, 5 an empty 
 # ruff: noqa: T201  a command: printing is its output
 from __future__ import annotations
 
-import argparse
+import hashlib
 import json
 import os
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
 if __name__ == "__main__":  # run as a script: the repository's root is not on the path yet
-    sys.path[0] = str(ROOT)
+    sys.path[0] = ROOT
 
-from tests.support import medagentbench as bench  # noqa: E402
+from tests.support import plain_http  # noqa: E402
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
+    from typing import Any, Literal, Protocol
 
     from openai import OpenAI
 
-Status = Literal["completed", "agent_invalid_action", "empty_completion", "too_many_rounds"]
+    Status = Literal["completed", "agent_invalid_action", "empty_completion", "too_many_rounds"]
+
+    class Send(Protocol):
+        def __call__(
+            self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
+        ) -> tuple[int, bytes]: ...
+
+
 EXIT_CODES: dict[Status, int] = {
     "completed": 0,
     "agent_invalid_action": 4,
     "empty_completion": 5,
     "too_many_rounds": 6,
 }
+RECORDED_BASE = "http://localhost:8090/fhir"
+MAX_ROUNDS = 8
+MAX_TOKENS = 1024
+GET_PREFIX = "Here is the response from the GET request:\n"
+FINISH_HINT = ". Please call FINISH if you have got answers for all the questions and finished all the requested tasks"
 # Quoted as the recording's HTTP client quoted: what is legal in a URL stays as the model wrote it.
 UNQUOTED = "!#$%&'()*+,/:;=?@[]~"
 
 
-@dataclass
 class Episode:
     """What one run of the agent was, in the recording's terms."""
 
-    task: str
-    status: Status = "too_many_rounds"
-    answer: str | None = None
-    replies: list[str] = field(default_factory=list)
-    observations: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.status: Status = "too_many_rounds"
+        self.answer: str | None = None
+        self.replies: list[str] = []
+        self.observations: list[str] = []
 
 
-@dataclass(frozen=True)
+def digest(text: str) -> str:
+    """What stands for a reply or an observation where its text must not stand."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def by_urllib(tls: ssl.SSLContext | None = None) -> Send:
+    """Requests through the proxy that the environment names. `tls` None: the default trust store (SSL_CERT_FILE)."""
+    import urllib.error
+    import urllib.request
+
+    def send(method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, bytes]:
+        request = urllib.request.Request(url, body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=plain_http.TIMEOUT_S, context=tls) as reply:
+                return reply.status, reply.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    return send
+
+
 class Fhir:
-    """The FHIR server as the agent reaches it. `tls` None: the default trust store (SSL_CERT_FILE)."""
+    """The FHIR server as the agent reaches it."""
 
-    base: str
-    tls: ssl.SSLContext | None = None
+    def __init__(self, base: str, send: Send = plain_http.send) -> None:
+        self._base, self._send = base.rstrip("/"), send
 
     def get(self, url: str, completion_id: str) -> str:
         if not url.lower().startswith("http"):
             return f"Error in sending the GET request: {unsendable(url)}"
-        request = urllib.request.Request(self._address(url), headers={"x-replay-row": completion_id})
-        try:
-            with urllib.request.urlopen(request, timeout=30, context=self.tls) as reply:
-                text = reply.read().decode("utf-8")
-        except urllib.error.HTTPError as error:
-            with error:
-                error.read()
-            kind = "Client" if error.code < 500 else "Server"
+        status, body = self._send("GET", self._address(url), {"x-replay-row": completion_id})
+        if status >= 400:
+            kind = "Client" if status < 500 else "Server"
             # the recorded server gave no reason phrase, hence the two spaces
-            return f"Error in sending the GET request: {error.code} {kind} Error:  for url: {url}"
-        return f"{bench.GET_PREFIX}{text}{bench.FINISH_HINT}"
+            return f"Error in sending the GET request: {status} {kind} Error:  for url: {url}"
+        return f"{GET_PREFIX}{body.decode('utf-8')}{FINISH_HINT}"
 
     def post(self, url: str, payload: Any, completion_id: str) -> str:
         headers = {"content-type": "application/fhir+json", "x-replay-row": completion_id}
-        request = urllib.request.Request(self._address(url), json.dumps(payload).encode(), headers, method="POST")
-        try:
-            with urllib.request.urlopen(request, timeout=30, context=self.tls) as reply:
-                reply.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                error.read()
-            return f"Error in sending the POST request: {error.code}"
-        return f"POST request accepted and executed successfully{bench.FINISH_HINT}"
+        status, _ = self._send("POST", self._address(url), headers, json.dumps(payload).encode())
+        if status >= 400:
+            return f"Error in sending the POST request: {status}"
+        return f"POST request accepted and executed successfully{FINISH_HINT}"
 
     def _address(self, url: str) -> str:
-        return urllib.parse.quote(url.replace(bench.RECORDED_BASE, self.base.rstrip("/"), 1), safe=UNQUOTED)
+        return urllib.parse.quote(url.replace(RECORDED_BASE, self._base, 1), safe=UNQUOTED)
 
 
 def unsendable(url: str) -> str:
@@ -106,32 +127,31 @@ def unsendable(url: str) -> str:
     return f"Invalid URL {url!r}: No scheme supplied. Perhaps you meant https://{url}?"
 
 
-@dataclass(frozen=True)
 class PlainClient:
-    """Chat completions by the standard library. It tries nothing again: the recorded sweep has no failed request."""
+    """Chat completions without an SDK. It tries nothing again: the recorded sweep has no failed request."""
 
-    base_url: str
-    key: str
+    def __init__(self, base_url: str, key: str) -> None:
+        self._address = f"{base_url}/chat/completions"
+        self._headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
 
     def ask(self, request: dict[str, Any]) -> tuple[str, str]:
-        headers = {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
-        address = f"{self.base_url}/chat/completions"
-        with urllib.request.urlopen(urllib.request.Request(address, json.dumps(request).encode(), headers)) as reply:
-            if not request.get("stream"):
-                whole = json.loads(reply.read())
-                return whole["id"], whole["choices"][0]["message"].get("content") or ""
-            events = [line[6:] for line in reply.read().decode().splitlines() if line.startswith("data: ")]
+        status, body = plain_http.send("POST", self._address, self._headers, json.dumps(request).encode())
+        if status != 200:
+            raise SystemExit(f"the model answered {status}: {body.decode()[:300]}")
+        if not request.get("stream"):
+            whole = json.loads(body)
+            return whole["id"], whole["choices"][0]["message"].get("content") or ""
+        events = [line[6:] for line in body.decode().split("\n") if line.startswith("data: ")]
         chunks = [json.loads(event) for event in events if event != "[DONE]"]
         texts = [choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"]]
         return chunks[-1]["id"], "".join(texts)
 
 
-def run_task(client: OpenAI | PlainClient, model: str, task: str, fhir: Fhir, *, stream: bool) -> Episode:
+def run_task(client: OpenAI | PlainClient, model: str, prompt: str, fhir: Fhir, *, stream: bool) -> Episode:
     """The agent's loop, at most eight rounds. Errors of the client's API are the caller's."""
-    prompt = bench.row("opus5", task).prompt
     messages: list[dict[str, str]] = [{"role": "user", "content": prompt}]
-    episode = Episode(task)
-    for _ in range(bench.MAX_ROUNDS):
+    episode = Episode()
+    for _ in range(MAX_ROUNDS):
         for _attempt in range(2):
             completion_id, reply = ask(client, model, messages, stream=stream)
             if reply.strip():
@@ -151,7 +171,7 @@ def run_task(client: OpenAI | PlainClient, model: str, task: str, fhir: Fhir, *,
 
 def ask(client: OpenAI | PlainClient, model: str, messages: list[dict[str, str]], *, stream: bool) -> tuple[str, str]:
     """The completion's id and its text, empty where there was none."""
-    request: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": bench.MAX_TOKENS}
+    request: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": MAX_TOKENS}
     if isinstance(client, PlainClient):
         return client.ask({**request, "stream": True, "stream_options": {"include_usage": True}} if stream else request)
     if not stream:
@@ -183,17 +203,20 @@ def act(reply: str, fhir: Fhir, completion_id: str, episode: Episode) -> str | N
     return None
 
 
-def fhir_from_environment(task: str) -> Fhir:
-    if bench.through_proxy(task) and os.environ.get("FHIR_HTTPS_BASE"):
+def fhir_from_environment(card: dict[str, Any]) -> Fhir:
+    if card["through_proxy"] and os.environ.get("FHIR_HTTPS_BASE"):
         plain = os.environ.get("FHIR_HTTP_BASE", "")
-        return Fhir(plain if plain and not bench.over_tls(task) else os.environ["FHIR_HTTPS_BASE"])
+        return Fhir(plain if plain and not card["over_tls"] else os.environ["FHIR_HTTPS_BASE"], by_urllib())
     return Fhir(os.environ.get("FHIR_BASE") or os.environ["IRONCAGE_URL_FHIR"])
 
 
-def client_for(task: str) -> OpenAI | PlainClient:
-    if bench.tasks().index(task) % 9:  # of the three that are left, one is streamed
+def client_for(card: dict[str, Any]) -> OpenAI | PlainClient:
+    if not card["official_client"]:
         return PlainClient(os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"])
-    sys.path.insert(1, str(ROOT / "examples" / "support_desk"))
+    import site
+
+    site.main()  # what -S left out: the folder of installed packages
+    sys.path.insert(1, f"{ROOT}/examples/support_desk")
     import lean_openai  # type: ignore[import-not-found]  # an example's module, not a package's
 
     official: OpenAI = lean_openai.load().OpenAI()
@@ -201,17 +224,13 @@ def client_for(task: str) -> OpenAI | PlainClient:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run one MedAgentBench task.")
-    parser.add_argument("--task", required=True, choices=bench.tasks())
-    task = parser.parse_args().task
-    client = client_for(task)
-    model = os.environ.get("MEDAGENT_MODEL", bench.MODELS["fable5"])
-    episode = run_task(client, model, task, fhir_from_environment(task), stream=bench.streams(task))
-    print(
-        json.dumps(
-            {name: [bench.digest(text) for text in getattr(episode, name)] for name in ("replies", "observations")}
-        )
-    )
+    flag, task = sys.argv[1:]
+    assert flag == "--task"
+    with open(f"{os.environ['MEDAGENT_CARDS']}/{task}.json", encoding="utf-8") as file:  # noqa: PTH123
+        card = json.load(file)
+    model = os.environ.get("MEDAGENT_MODEL", "claude-fable-5")
+    episode = run_task(client_for(card), model, card["prompt"], fhir_from_environment(card), stream=card["stream"])
+    print(json.dumps({name: [digest(text) for text in getattr(episode, name)] for name in ("replies", "observations")}))
     if episode.status == "empty_completion":
         print("empty completion twice: HTTP 200 with no text and no tool call", file=sys.stderr)
     elif episode.status == "agent_invalid_action":

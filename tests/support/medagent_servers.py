@@ -35,7 +35,7 @@ if __name__ == "__main__":  # run as a script: the repository's root is not on t
 
 from policies.redaction.tokens import TOKEN
 from tests.support import medagentbench as bench
-from tests.support.medagent_agent import UNQUOTED
+from tests.support.medagent_agent import FINISH_HINT, GET_PREFIX, RECORDED_BASE, UNQUOTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -209,7 +209,7 @@ class ScriptedFhir(LoopbackServer):
             turn = bench.row(key, task).turns[int(number)]
         except (ValueError, KeyError, IndexError, FileNotFoundError):
             return web.json_response({"error": f"no recorded row {place!r}"}, status=409)
-        recorded = urllib.parse.quote((turn.url or "").replace(bench.RECORDED_BASE, "/fhir", 1), safe=UNQUOTED)
+        recorded = urllib.parse.quote((turn.url or "").replace(RECORDED_BASE, "/fhir", 1), safe=UNQUOTED)
         if request.method.lower() != turn.kind or request.raw_path != recorded:
             sent = f"{request.method} {request.raw_path}"
             return web.json_response({"error": f"recorded is {turn.kind} {recorded}, not {sent}"}, status=409)
@@ -340,10 +340,10 @@ def _created(turn: bench.Turn, body: bytes) -> web.Response:
 
 def _found(turn: bench.Turn) -> web.Response:
     observation = turn.observation or ""
-    if not observation.startswith(bench.GET_PREFIX):  # recorded as "Error in sending the GET request: 400 ..."
+    if not observation.startswith(GET_PREFIX):  # recorded as "Error in sending the GET request: 400 ..."
         status = int(observation.removeprefix("Error in sending the GET request: ").split()[0])
         return web.json_response({"resourceType": "OperationOutcome"}, status=status)
-    text = observation.removeprefix(bench.GET_PREFIX).removesuffix(bench.FINISH_HINT)
+    text = observation.removeprefix(GET_PREFIX).removesuffix(FINISH_HINT)
     return web.Response(text=text, content_type="application/fhir+json", charset="utf-8")
 
 

@@ -30,12 +30,15 @@ TOOLS = {
 
 @dataclass(frozen=True)
 class World:
-    """`plain` and `secure` are the FHIR server without and with TLS; `ca` is what the latter must be trusted by."""
+    """`plain` and `secure` are the FHIR server without and with TLS; `ca` is what the latter must be trusted by.
+    `cards` is where agents and checks read what they need of the recordings.
+    """
 
     models: ScriptedModels
     plain: ScriptedFhir
     secure: ScriptedFhir
     ca: Path
+    cards: Path
 
     def upstreams(self, models: ScriptedModels | None = None) -> dict[str, dict[str, Any]]:
         """What ironcage.yaml says of them; `models` in place of the strict ones."""
@@ -52,7 +55,10 @@ class World:
 async def open_world(folder: Path) -> AsyncIterator[World]:
     tls, ca = make_certificate(folder)
     async with ScriptedModels() as models, ScriptedFhir() as plain, ScriptedFhir(tls=tls) as secure:
-        yield World(models, plain, secure, ca)
+        cards = folder / "cards"
+        cards.mkdir()
+        bench.write_cards(cards)
+        yield World(models, plain, secure, ca, cards)
 
 
 def client_of(house: House, session: str, **settings: Any) -> openai.OpenAI:
@@ -68,5 +74,10 @@ async def run_behind(house: House, session: str, key: str, task: str, **settings
     """One task as one model, in this process and in a session of its own. Raises what the client raises."""
     with client_of(house, session, **settings) as client:
         return await asyncio.to_thread(
-            run_task, client, bench.MODELS[key], task, fhir_of(house, session), stream=bench.streams(task)
+            run_task,
+            client,
+            bench.MODELS[key],
+            bench.row(key, task).prompt,
+            fhir_of(house, session),
+            stream=bench.streams(task),
         )

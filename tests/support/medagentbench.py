@@ -8,12 +8,14 @@ observation, because the model then answered 200 with no text and no tool call, 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from tests.support import medagent_check
+from tests.support.medagent_agent import digest
 
 ActionKind = Literal["get", "post", "finish", "invalid"]
 
@@ -27,12 +29,6 @@ MODELS = {
     "g3fp": "gemini-3-flash-preview",
 }
 """Key of the recording's file -> the model's name on the wire."""
-
-RECORDED_BASE = "http://localhost:8090/fhir"
-MAX_ROUNDS = 8
-MAX_TOKENS = 1024
-GET_PREFIX = "Here is the response from the GET request:\n"
-FINISH_HINT = ". Please call FINISH if you have got answers for all the questions and finished all the requested tasks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +69,6 @@ class Row:
             if turn.observation is not None:
                 history.append({"role": "user", "content": turn.observation})
         return history
-
-
-def digest(text: str) -> str:
-    """What stands for a reply or an observation where its text must not stand."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sweep_folder() -> Path:
@@ -127,6 +118,42 @@ def through_proxy(task: str) -> bool:
 def over_tls(task: str) -> bool:
     """Half of the tasks that go through the proxy door can do so over TLS, the others without."""
     return tasks().index(task) // 4 % 2 == 0
+
+
+def write_cards(folder: Path) -> None:
+    """What agents and checks read in place of the recordings, which take longer to load than all else that they do."""
+    for number, task in enumerate(tasks()):
+        card = {
+            "prompt": row("opus5", task).prompt,
+            "stream": streams(task),
+            "through_proxy": through_proxy(task),
+            "over_tls": over_tls(task),
+            "official_client": number % 9 == 0,  # of these three, one is streamed
+        }
+        (folder / f"{task}.json").write_text(json.dumps(card), encoding="utf-8")
+        for key, model in MODELS.items():
+            (folder / f"{model}.{task}.json").write_text(json.dumps(expected(row(key, task))), encoding="utf-8")
+
+
+def expected(row: Row) -> dict[str, Any]:
+    """What a check holds against a run."""
+    return {
+        "path": f"the recorded path of {row.model} on {row.task}, {len(row.turns)} replies",
+        "replies": [turn.reply for turn in row.turns],
+        "reply_digests": [digest(turn.reply) for turn in row.turns],
+        "observation_digests": [digest(turn.observation) for turn in row.turns if turn.observation is not None],
+        "ends_empty": row.ends_empty,
+        "graded": row.graded,
+        "correct": row.correct,
+        "reason": row.reason if row.graded else row.status,
+    }
+
+
+def judge(run: dict[str, Any], *, strict_models: bool = False) -> tuple[int, str]:
+    """Exit code and evidence of the check for the content of a run file."""
+    key = model_key(run["candidate"]["model"])
+    known = key is not None and run["task"] in rows(key)
+    return medagent_check.judge(run, expected(row(key, run["task"])) if known else None, strict_models=strict_models)
 
 
 def _row(key: str, raw: dict[str, Any]) -> Row:
