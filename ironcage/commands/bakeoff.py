@@ -20,7 +20,7 @@ from ironcage.commands.planning import power, schema
 from ironcage.commands.sweeping import sweep
 from ironcage.commands.variants import variants
 from ironcage.deciding import decided, preset_named
-from ironcage.output import Json, print_table, print_text, when
+from ironcage.output import Json, print_json, print_table, print_text, when
 from ironcage.reach import build_store
 from ironcage.reports import say_where, write_report
 from ironcage.scorecards import find_bakeoff, scored
@@ -127,12 +127,18 @@ app.command()(schema)
 
 
 @app.command("list")
-def list_bakeoffs(context: typer.Context) -> None:
+def list_bakeoffs(context: typer.Context, as_json: Json = False) -> None:
     """List the bake-offs that are kept, the newest first."""
     with closing(build_store(load(context.obj))) as store:
         found = store.bakeoffs()
-    rows = [(b.id, when(b.created_at), ", ".join(c.name for c in b.candidates), len(b.tasks), b.trials) for b in found]
-    print_table(("bake-off", "began (UTC)", "candidates", "tasks", "trials"), rows)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (b.id, when(b.created_at), ", ".join(c.name for c in b.candidates), len(b.tasks), b.trials, b.mode)
+        for b in found
+    ]
+    print_table(("bake-off", "began (UTC)", "candidates", "tasks", "trials", "mode"), rows)
 
 
 def _show(card: Scorecard, report: Path | None, sections: Sequence[str] = (), *, as_json: bool) -> None:

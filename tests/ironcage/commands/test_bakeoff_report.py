@@ -26,6 +26,15 @@ def baked(cli: CommandLine) -> CommandLine:
     return cli
 
 
+def test_list_names_what_is_kept_for_people_and_programs(baked: CommandLine) -> None:
+    listed = baked("bakeoff", "list", "--json")
+    assert {(one["id"], len(one["tasks"]), one["trials"]) for one in listed.json} == {
+        ("limited", 30, 1),
+        ("free", 30, 1),
+    }
+    assert "limited" in baked("bakeoff", "list").out
+
+
 def test_preset_adds_a_decision_to_the_report(baked: CommandLine) -> None:
     found = baked("bakeoff", "report", "limited", "--preset", "mission-critical", "--uncapped", "free", "--json")
     assert found.code == 0
