@@ -84,7 +84,11 @@ def _steps(store: Store, cell: VariantPlan, card: Scorecard) -> Iterator[Variant
 
 def _notes(bakeoff: Bakeoff) -> Iterator[str]:
     if bakeoff.mode == "stepwise":
-        yield "Agreement is the share of recorded steps in which the candidate took the recorded action."
+        yield (
+            "Agreement is the share of recorded steps in which the candidate took the recorded action: of all steps in "
+            "the first table, of each task's steps where models and prompts are compared, so that a long task counts "
+            "as much as a short one."
+        )
     yield f"Runs were begun {bakeoff.order}."
     for why in bakeoff.left_out.values():
         yield f"Left out: {why}."

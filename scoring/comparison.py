@@ -126,7 +126,7 @@ def _difference(a: Sequence[float], b: Sequence[float]) -> Estimate:
         return unknown("no common task")
     if paired.interval is None:
         return Estimate(value=paired.mean, n=len(a), method="paired difference over tasks; no spread, no interval")
-    low, high = paired.interval
+    low, high = paired.interval.cut_at(1.0)
     return Estimate(
         value=paired.mean, n=len(a), low=low, high=high, method="paired difference over tasks, 95 % t interval"
     )

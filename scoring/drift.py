@@ -6,6 +6,7 @@ what differs may be the tasks. Trials of one task count once, as their mean.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ def _success(before: Sequence[Sample], after: Sequence[Sample], thresholds: Thre
     sides = [[(one.passed, one.task) for one in side if one.passed is not None] for side in (before, after)]
     rates = [rate([passed for passed, _ in side], [task for _, task in side]) for side in sides]
     known: list[_Known] = [([float(p) for p, _ in side], [task for _, task in side]) for side in sides]
-    difference, p_value = _difference(known[0], known[1], is_paired=is_paired)
+    difference, p_value = _difference(known[0], known[1], is_paired=is_paired, most=1.0)
     is_single = all(len(set(tasks)) == len(tasks) for _, tasks in known)
     if is_single and not is_paired and all(tasks for _, tasks in known):
         (a, _), (b, _) = known
@@ -181,7 +182,9 @@ def _value(name: str, before: _Known, after: _Known, thresholds: Thresholds, *, 
     )
 
 
-def _difference(before: _Known, after: _Known, *, is_paired: bool) -> tuple[Estimate, float | None]:
+def _difference(
+    before: _Known, after: _Known, *, is_paired: bool, most: float = math.inf
+) -> tuple[Estimate, float | None]:
     old, new = task_means(*before), task_means(*after)
     tasks = [task for task in new if task in old]
     found = (
@@ -191,7 +194,7 @@ def _difference(before: _Known, after: _Known, *, is_paired: bool) -> tuple[Esti
     )
     if found is None:
         return Estimate(value=None, n=0, method="none", unknown_because="a side has no run that says"), None
-    low, high = found.interval or (None, None)
+    low, high = found.interval.cut_at(most) if found.interval else (None, None)
     method = "paired over tasks, 95 % t interval" if is_paired else "task means, 95 % interval by Welch's t"
     n = len(tasks) if is_paired else len(old) + len(new)
     p_value = 1.0 if is_paired and found.p_value is None and found.mean == 0 and len(tasks) > 1 else found.p_value

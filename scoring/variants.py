@@ -150,7 +150,8 @@ def _effect(
     paired = paired_difference([left(task) for task in tasks], [right(task) for task in tasks])
     difference, p_value = unknown("no task that every model ran under every prompt"), None
     if paired is not None:
-        low, high = paired.interval or (None, None)
+        most = 1.0 if models is None else 2.0  # of two differences, each at most 1
+        low, high = paired.interval.cut_at(most) if paired.interval else (None, None)
         method = "within tasks, 95 % t interval" if paired.interval else "within tasks; no spread, no interval"
         difference = Estimate(value=paired.mean, n=len(tasks), low=low, high=high, method=method)
         p_value = paired.p_value

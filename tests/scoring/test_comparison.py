@@ -43,6 +43,7 @@ def test_several_trials_are_averaged_within_the_task_before_pairing() -> None:
     )
     result = card.pairs[0].as_scored
     assert result.test.startswith("paired t test over tasks")
+    assert -1.0 <= (result.difference.low or 0.0) < (result.difference.high or 0.0) == 1.0, "and no more than all tasks"
     assert (result.tasks, result.passed_a, result.passed_b) == (4, 3.0, 1.0)
     assert result.difference.value == pytest.approx(0.5)
     assert result.p_value == pytest.approx(0.0917, abs=1e-4)

@@ -89,6 +89,20 @@ def test_intervals_of_all_three_effects_cover() -> None:
     assert 0.935 <= sum(covered.values()) / 600 <= 0.965
 
 
+def test_no_interval_goes_beyond_what_a_difference_can_be() -> None:
+    passed = {("x", "kind"): "11", ("x", "plain"): "10", ("y", "kind"): "00", ("y", "plain"): "00"}
+    found = read_variants(
+        [
+            VariantRun(model=model, prompt=prompt, task=str(task), passed=done == "1")
+            for (model, prompt), tasks in passed.items()
+            for task, done in enumerate(tasks)
+        ]
+    )
+    model, crossed = effect(found, "model").difference, effect(found, "interaction").difference
+    assert (model.value, model.high) == (0.75, 1.0)
+    assert (crossed.low, crossed.high) == (-2.0, 2.0)
+
+
 def test_tasks_that_a_cell_lacks_are_left_out_and_counted() -> None:
     runs = [r for r in drawn(4, lambda m, p: 0.0, tasks=10) if (r.model, r.prompt, r.task) != ("y", "kind", "3")]
     found = read_variants(runs)
