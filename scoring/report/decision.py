@@ -19,7 +19,7 @@ MARKETING = (
 
 def decision_parts(decision: Decision) -> tuple[Part, ...]:
     advice = decision.recommendation
-    heading = f"{advice.sentence} {decision.rule}"
+    heading = f"{advice.sentence} What was asked for: {decision.rule[0].lower()}{decision.rule[1:]}"
     parts = [
         Part(f"Decision: {decision.preset}", (heading, *(f"Because {reason}" for reason in advice.reasons))),
         Part("Standings", (), _standings(decision)),
