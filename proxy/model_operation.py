@@ -115,7 +115,8 @@ class ModelOperation:
         if asked is None or layout is None:  # pragma: no cover - the exchange reads first
             raise RuntimeError("asked before it was read")
         if self.weighs and not asked.counts:
-            self._prompt_size = prompt_size(layout, self.wire.held_turn(layout), self.memory.counted)
+            counted = self.memory.counted and self.memory.counted.by(self._full_model)
+            self._prompt_size = prompt_size(layout, self.wire.held_turn(layout), counted)
         return ModelAsked(
             trajectory=self.memory.id,
             upstream=self.route.upstream,
@@ -132,6 +133,10 @@ class ModelOperation:
             answers=asked.answers,
             counts=asked.counts,
         )
+
+    @property
+    def _full_model(self) -> str:
+        return f"{self.route.upstream}/{self.model}"
 
     def brings(self) -> tuple[CallProposed, ...]:
         return ()
@@ -274,7 +279,7 @@ class ModelOperation:
     def settled(self, *, delivered: bool) -> None:
         reply = self.answer() if delivered else None
         if self._layout is not None and reply is not None and self._prompt_size is not None:
-            self.memory.counted = CountedPrompt.of(self._layout, self._prompt_size, reply)
+            self.memory.counted = CountedPrompt.of(self._full_model, self._layout, self._prompt_size, reply)
         shown = self._reader.client_reply() if self._reader is not None else self._client_reply
         if reply is not None and shown is not None:
             reply = replace(shown, id=reply.id)

@@ -36,9 +36,10 @@ class CountedPrompt:
     """The last prompt of a trajectory whose answer came in full, with the provider's own count of it.
 
     `last` and `fields` are the sections that it ended with and had beside its list: a later body with the same ones
-    begins with it.
+    begins with it. `model` is the one that counted, as upstream/model.
     """
 
+    model: str
     tokens: int
     answer_tokens: int
     text_bytes: int
@@ -48,12 +49,13 @@ class CountedPrompt:
     reply: str | None
 
     @classmethod
-    def of(cls, layout: Layout, size: PromptSize, reply: Reply) -> CountedPrompt | None:
+    def of(cls, model: str, layout: Layout, size: PromptSize, reply: Reply) -> CountedPrompt | None:
         """None where the provider counted nothing. `size` is that of `layout`."""
         usage = reply.usage
         if usage is None or not usage.input_tokens:
             return None
         return cls(
+            model=model,
             tokens=usage.input_tokens,
             answer_tokens=usage.output_tokens or 0,
             text_bytes=size.counted_bytes + size.text_bytes,
@@ -62,6 +64,10 @@ class CountedPrompt:
             fields={key: _own(placed.section) for key, placed in layout.fields.items()},
             reply=reply.id,
         )
+
+    def by(self, model: str) -> CountedPrompt | None:
+        """None where another model counted, which has other tokens."""
+        return self if self.model == model else None
 
     def begins(self, layout: Layout) -> bool:
         at = self.items - 1

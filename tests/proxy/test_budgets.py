@@ -244,3 +244,19 @@ def test_prompts_and_answers_are_measured_where_a_rule_goes_by_them_and_nowhere_
         whole(one)
     assert [asked.prompt is not None for asked in seen.asked] == [bool(more)] * 2
     assert [ended.asked is not None for ended in seen.ended] == [bool(more)] * 2
+
+
+@pytest.mark.parametrize(("model", "is_known"), [("m-1", True), ("m-2", False)])
+def test_what_one_model_has_counted_bounds_nothing_for_another(model: str, is_known: bool) -> None:
+    """Another one may have four times as many tokens in the same text."""
+    house, said = House(), "word " * 2_000
+
+    def asked(*messages: str | dict[str, str], model: str) -> Driven:
+        body: dict[str, Any] = json.loads(asking(*messages, max_tokens=500))
+        del body["model"]  # so that the conversation begins as before
+        return house.asked(json.dumps({**body, "model": model}).encode())
+
+    asked(said, model="m-1").reply(completion("x" * 40, **USAGE))
+    spent = house.tokens
+    asked(said, {"role": "assistant", "content": "x" * 40}, "go on", model=model)
+    assert (house.tokens - spent < len(said)) is is_known

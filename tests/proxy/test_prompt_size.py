@@ -32,7 +32,7 @@ def body(*messages: Any, previous: Layout | None = None, **fields: Any) -> Layou
 
 def counted(layout: Layout, tokens: int, size: PromptSize | None = None) -> CountedPrompt:
     reply = Reply(usage=Usage(tokens, 7), id="r1")
-    made = CountedPrompt.of(layout, size or prompt_size(layout, None, None), reply)
+    made = CountedPrompt.of("openai/m", layout, size or prompt_size(layout, None, None), reply)
     assert made is not None
     return made
 
@@ -107,7 +107,7 @@ def _sized(exchanges: tuple[Recorded, ...]) -> list[tuple[PromptSize, int]]:
             continue
         layout, held, reply = read
         size = prompt_size(layout, held, last[1])
-        now = CountedPrompt.of(layout, size, reply)
+        now = CountedPrompt.of("openai/m", layout, size, reply)
         last = layout, now
         if now is not None and not any(name in one.asked for name in OWN_TOOLS):
             sized.append((size, now.tokens))
