@@ -6,7 +6,6 @@ this file.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -24,7 +23,8 @@ import pytest
 import pytest_asyncio
 
 from replay.task import AgentCommand, ExpectedAnswer, Task
-from tests.support.house import IRONCAGE, environment
+from tests.support import forking
+from tests.support.house import environment
 from tests.support.processes import alive
 from tests.support.scripted_model import Answer, ScriptedModel, scripted
 from trajectory.runs import Run
@@ -91,14 +91,13 @@ class Folder:
             store.put_task(f"task-{number}", task(number, folder.parent).document())
         store.close()
 
-    async def start(self, *options: str) -> asyncio.subprocess.Process:
+    async def start(self, *options: str) -> forking.Forked:
         candidates = [part for name, model in CANDIDATES.items() for part in ("--candidate", f"{name}=openai/{model}")]
-        return await asyncio.create_subprocess_exec(
-            *IRONCAGE, "-c", str(self.folder / "ironcage.yaml"), "bakeoff", "run", "--id", "b", "--no-production",
+        command = (
+            "-c", str(self.folder / "ironcage.yaml"), "bakeoff", "run", "--id", "b", "--no-production",
             "--trials", str(TRIALS), "--parallel", str(AT_ONCE), *candidates, *options, "--json",
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            cwd=self.folder, env=environment(),
         )  # fmt: skip
+        return await forking.start(command, self.folder, environment())
 
     async def finish(self, *options: str) -> dict[str, Any]:
         return await scorecard(await self.start(*options))
@@ -121,7 +120,7 @@ class Folder:
         }  # fmt: skip
 
 
-async def scorecard(process: asyncio.subprocess.Process) -> dict[str, Any]:
+async def scorecard(process: forking.Forked) -> dict[str, Any]:
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     card: dict[str, Any] = json.loads(out)
@@ -148,7 +147,7 @@ def when(model: ScriptedModel, asked: int, act: Callable[[], None]) -> None:
     model.answer = answering
 
 
-def descendants(process: asyncio.subprocess.Process) -> list[psutil.Process]:
+def descendants(process: forking.Forked) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
@@ -189,7 +188,7 @@ async def test_twice_killed_bake_off_ends_like_one_that_was_left_alone(alone: Un
         process = await killed.start()
         agents: list[psutil.Process] = []
 
-        def kill(process: asyncio.subprocess.Process = process, agents: list[psutil.Process] = agents) -> None:
+        def kill(process: forking.Forked = process, agents: list[psutil.Process] = agents) -> None:
             agents += descendants(process)
             process.send_signal(signal.SIGKILL)
 

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from trajectory.store import Store
 
-IRONCAGE = (sys.executable, "-m", "ironcage")
 _STARTS = 3
 
 
