@@ -19,6 +19,9 @@ _SEALS = frozenset({"signature", "encrypted_content", "thoughtSignature", "thoug
 _DATA = frozenset({"data", "file_data", "bytes", "images"})
 _LINKS = frozenset({"url", "image_url", "document_url"})
 _REFERENCES = frozenset({"file_id", "file_url", "file_uri", "fileUri", "uri", "cachedContent", "cached_content"})
+_KEPT = ("type", "item_reference")
+_STORED = "prompt"
+"""A text; or, where it is an object, one that the provider keeps."""
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 
 
@@ -29,6 +32,8 @@ class Weight(Struct, frozen=True):
     data_bytes: int = 0
     media: int = 0
     elsewhere: int = 0
+    is_kept: bool = False
+    """An item of an earlier turn by its id: the provider keeps it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +95,8 @@ def prompt_size(layout: Layout, held: HeldTurn | None, counted: CountedPrompt | 
         is_list = layout.is_listed and key == layout.list_key
         if not is_list and key not in layout.dropped and known.get(key) is not _own(placed.section):
             weights.append(weight_of(placed.section))
-            elsewhere += key in _REFERENCES
+            elsewhere += key in _REFERENCES or (key == _STORED and placed.section.raw.startswith(b"{"))
+    elsewhere += any(weight.is_kept for weight in weights)  # together: each is a part of one conversation
     return PromptSize(
         tokens=tokens,
         counted_bytes=counted.text_bytes if counted is not None and tokens else 0,
@@ -125,7 +131,7 @@ def _weighed(section: Section) -> Weight:
         elif key in _REFERENCES or (key in _LINKS and "://" in text[:12]):
             is_image = key == "image_url" or any(one in _IMAGES for _, one in section.texts)
             media, elsewhere = (media + 1, elsewhere) if is_image else (media, elsewhere + 1)
-    return Weight(max(0, max(len(section.raw), sent) - data), data, media, elsewhere)
+    return Weight(max(0, max(len(section.raw), sent) - data), data, media, elsewhere, _KEPT in section.texts)
 
 
 def _own(section: Section) -> Section:

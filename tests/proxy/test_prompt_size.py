@@ -72,6 +72,19 @@ def test_a_conversation_that_the_provider_keeps_is_as_large_as_it_said_last() ->
     assert (unknown.tokens, unknown.elsewhere) == (0, 1)
 
 
+def test_what_the_provider_keeps_and_is_named_by_its_id_is_elsewhere() -> None:
+    def read(**fields: Any) -> Layout:
+        return read_layout(json.dumps({"model": "m", **fields}).encode(), "input", None)
+
+    kept = [{"type": "item_reference", "id": f"msg_{number}"} for number in range(3)]
+    assert prompt_size(read(input=kept), None, None).elsewhere == 1
+    assert prompt_size(read(input="hi", prompt={"id": "pmpt_1"}), None, None).elsewhere == 1
+    assert (
+        prompt_size(read(prompt="hi", input=[{"type": "message", "content": "item_reference"}]), None, None).elsewhere
+        == 0
+    )
+
+
 def test_media_and_seals_are_no_text_and_tool_data_is() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 5_000}}
     size = prompt_size(body([image, {"type": "text", "text": "what is it?"}]), None, None)
