@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ironcage.assembly import Doors
+from ironcage.candidates import no_model_upstream
 from ironcage.conditions import conditions_of
 from ironcage.reach import agent_environment, ca_folder
 from proxy.approvals import Approver
@@ -21,7 +22,7 @@ from proxy.street import Street
 from proxy.upstream import Patience
 from replay.approvals import NOBODY_ASKED, Always
 from replay.house import BudgetSpent, Masked
-from trajectory.errors import OperatorError, UpstreamError
+from trajectory.errors import UpstreamError
 from trajectory.record import VerdictNote
 from trajectory.runs import PROXY_LIMITS, Candidate, KillCause, Limits
 from trajectory.store import Store
@@ -92,8 +93,7 @@ class BakeoffHouse:
     def model_upstream(self, name: str) -> Upstream:
         upstream = self._doors.hall.upstream(name)
         if upstream is None or upstream.kind != "model":
-            known = ", ".join(n for n, u in self._doors.loaded.settings.upstreams.items() if u.kind == "model")
-            raise OperatorError(f"there is no model upstream {name!r}", hint=f"configured are: {known or 'none'}")
+            raise no_model_upstream(name, self._doors.loaded.settings.upstreams)
         return upstream
 
     async def close_session(self, session: str) -> None:

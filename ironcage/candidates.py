@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from proxy.settings import Upstream
 from replay.swap.street import SWAP_WIRES
 from trajectory.errors import OperatorError
 from trajectory.runs import Candidate
@@ -11,7 +12,7 @@ from trajectory.runs import Candidate
 _WIRE = ",wire="
 
 
-def read_candidate(entry: str) -> Candidate:
+def read_candidate(entry: str, upstreams: Mapping[str, Upstream]) -> Candidate:
     """NAME=UPSTREAM/MODEL, then ,wire=WIRE and ?key=value&… where wanted. Raises OperatorError."""
     name, equals, rest = entry.partition("=")
     target, _, query = rest.partition("?")
@@ -21,6 +22,8 @@ def read_candidate(entry: str) -> Candidate:
         raise OperatorError(
             f"--candidate {entry!r} is not NAME=UPSTREAM/MODEL", hint="for example --candidate small=openai/gpt-x-mini"
         )
+    if upstream not in upstreams or upstreams[upstream].kind != "model":
+        raise no_model_upstream(upstream, upstreams)
     if named and wire not in SWAP_WIRES:
         raise OperatorError(
             f"--candidate {entry!r}: there is no translation into {wire!r}",
@@ -29,6 +32,11 @@ def read_candidate(entry: str) -> Candidate:
     return Candidate(
         name=name, upstream=upstream, model=model, parameters=dict(_parameters(query)), wire=wire if named else None
     )
+
+
+def no_model_upstream(name: str, upstreams: Mapping[str, Upstream]) -> OperatorError:
+    known = ", ".join(known for known, upstream in upstreams.items() if upstream.kind == "model")
+    return OperatorError(f"there is no model upstream {name!r}", hint=f"configured are: {known or 'none'}")
 
 
 def _parameters(query: str) -> Iterator[tuple[str, float | int | str | bool]]:

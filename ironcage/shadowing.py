@@ -87,7 +87,7 @@ class ShadowDesk:
         if self._running:
             raise OperatorError("a shadow is running", hint="stop it first: ironcage shadow stop")
         name = f"shadow-{new_id(SYSTEM_CLOCK.now_s(), system_entropy(7))}"
-        candidates = [read_candidate(entry) for entry in settings.candidates]
+        candidates = [read_candidate(entry, self._doors.loaded.settings.upstreams) for entry in settings.candidates]
         if len({one.name for one in candidates}) < len(candidates):
             raise OperatorError("two candidates have the same name", hint="give each a name of its own")
         shadow = Shadow(name, LiveHouse(self._doors, BakeoffHouse(self._doors)), settings, candidates)

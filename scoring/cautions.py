@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
@@ -24,6 +25,8 @@ URGENT = frozenset(
     }
 )
 """What stands before any number."""
+MOST_QUOTED = 200
+"""Characters of a run's evidence in a caution; the report has the whole."""
 
 
 def find_cautions(
@@ -137,6 +140,13 @@ def _left_out(bakeoff: Bakeoff) -> list[Caution]:
     return [Caution(kind="tasks_left_out", text=text, numbers={"tasks": float(len(reasons))})]
 
 
+def _for_example(rows: Sequence[RunRow]) -> str:
+    """The first evidence: where a whole candidate could not be reached, it says why."""
+    excluded = [row.fault for row in rows if row.counting == "excluded" and row.fault is not None]
+    said = next((fault.evidence[0].what for fault in excluded if fault.evidence), "")
+    return f", for example: {textwrap.shorten(said, MOST_QUOTED)}" if said else ""
+
+
 def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> list[Caution]:
     found: list[Caution] = []
 
@@ -161,8 +171,8 @@ def _of_candidate(row: CandidateRow, rows: Sequence[RunRow], expected: int) -> l
     add(
         "infra_excluded",
         excluded,
-        f"{count(excluded, 'run')} of {row.runs} not in the success rate, being infrastructure ({faults}); "
-        f"counted either way it lies within {bounds}.",
+        f"{count(excluded, 'run')} of {row.runs} not in the success rate, being infrastructure ({faults}"
+        f"{_for_example(rows)}); counted either way it lies within {bounds}.",
     )
     add("unknown_outcomes", unknown, f"{count(unknown, 'run')} of {row.runs} without a decided check.")
     add(

@@ -83,7 +83,7 @@ class Asked:
         with closing(build_store(loaded)) as store:
             plan = Plan(
                 id=name,
-                candidates=tuple(read_candidate(entry) for entry in self.candidate or ()),
+                candidates=tuple(read_candidate(entry, loaded.settings.upstreams) for entry in self.candidate or ()),
                 tasks=choose_tasks(store, self.task or (), splits=self.split or (), tags=self.tag or ()),
                 trials=self.trials,
                 seed=self.seed,

@@ -136,6 +136,15 @@ def test_runs_with_another_fingerprint_are_refused_and_said() -> None:
     assert cautions(card, "runs_missing") == ["b: 1 of 2 planned runs missing."]
 
 
+def test_what_kept_a_candidate_from_running_is_said_at_once() -> None:
+    plan, runs = table({"a": {"t1": [True]}, "b": {"t1": [True]}})
+    runs[1] = runs[1].model_copy(update={"status": "harness_error", "error": "no such\nmodel " + "x" * 900})
+    (said,) = cautions(score(plan, runs, {}), "infra_excluded")
+    assert "1 infra.harness, for example: " in said
+    assert "no such model" in said
+    assert len(said) < 400
+
+
 def test_the_first_of_two_results_stands() -> None:
     plan = bakeoff(["m"], ["t1"])
     later = run(True, started_at=2.0).model_copy(update={"id": "later"})
