@@ -37,7 +37,7 @@ def readings(*names: str) -> frozenset[str]:
     return frozenset(reading for name in names for reading in _readings(name))
 
 
-def places(path: str) -> tuple[str, ...]:
+def names_of_path(path: str) -> tuple[str, ...]:
     """A tool's name and, where that is a path, each path above it: a server may serve `pay/1` by its route `pay`."""
     segments = path.split("/", _MAX_SEGMENTS)
     return (path, *("/".join(segments[:end]) for end in range(1, len(segments))))

@@ -12,7 +12,7 @@ from policies.arguments.canonical import canonical
 from policies.arguments.reading import UnclearError, read_arguments
 from policies.ledger import Ledger
 from policies.quoting import shown
-from policies.tool_names import ToolEntry, places, readings
+from policies.tool_names import ToolEntry, names_of_path, readings
 from policies.verdict import ALLOW, AWAIT_ARGUMENTS, AskPerson, Refuse, Verdict
 from trajectory.events import CallProposed, Event, ToolAsked
 
@@ -40,7 +40,7 @@ class Approvals:
                 return AWAIT_ARGUMENTS if entries else ALLOW
             return self._judged(event.name, event.arguments, entries)
         if isinstance(event, ToolAsked) and event.upstream is not None:
-            entries = self._concerning(*places(event.tool), *event.aliases)
+            entries = self._concerning(*names_of_path(event.tool), *event.aliases)
             if event.unread and entries:
                 return self._unclear(event.tool, event.unread)
             return self._judged(event.tool, event.arguments, entries, may_be_query=True)

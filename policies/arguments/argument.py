@@ -87,7 +87,7 @@ def described(asked: ArgumentConditions) -> str:
     said = []
     if asked.is_number:
         bounds = [(asked.min, "at least"), (asked.max, "at most")]
-        said.append("a number, " + " and ".join(f"{word} {bound:g}" for bound, word in bounds if bound is not None))
+        said.append("a number, " + " and ".join(f"{word} {bound:.15g}" for bound, word in bounds if bound is not None))
     if asked.under is not None:
         said.append(f"a path under {listed(asked.under)}, written without .., ~, $ or %")
     if asked.hosts is not None:

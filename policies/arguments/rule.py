@@ -9,7 +9,7 @@ from policies.arguments.reading import UnclearError, read_arguments
 from policies.arguments.settings import ArgumentSettings
 from policies.ledger import Ledger
 from policies.quoting import shown
-from policies.tool_names import ToolEntry, places, readings
+from policies.tool_names import ToolEntry, names_of_path, readings
 from policies.verdict import ALLOW, AWAIT_ARGUMENTS, Refuse, Verdict
 from trajectory.events import CallProposed, Event, ToolAsked
 
@@ -39,7 +39,7 @@ class ToolArguments:
                 return AWAIT_ARGUMENTS if concerning else ALLOW
             return self._judged(event.name, event.arguments, concerning)
         if isinstance(event, ToolAsked) and event.upstream is not None:
-            concerning = self._concerning(*places(event.tool), *event.aliases)
+            concerning = self._concerning(*names_of_path(event.tool), *event.aliases)
             if event.unread and concerning:
                 return self._refusal(event.tool, event.unread, concerning)
             return self._judged(event.tool, event.arguments, concerning, may_be_query=True)

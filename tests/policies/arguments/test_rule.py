@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from policies.arguments.argument import described
 from policies.arguments.rule import ToolArguments
+from policies.arguments.settings import ArgumentConditions
 from policies.engine import Engine
 from policies.memory_ledger import MemoryLedger
 from policies.settings import ToolSettings
@@ -370,3 +372,9 @@ def test_a_name_that_an_agent_may_take_for_the_tool_is_judged_like_it(name: str)
     assert called(name, {"command": "ls"}) == ALLOW
     refused("FILE_read", {"path": "/etc/passwd"})
     assert ENGINE.judge(CallProposed("t", name)) == AWAIT_ARGUMENTS
+
+
+def test_a_bound_is_said_as_it_is_meant() -> None:
+    """A model that is told 1e+06 in the place of 1000001 cannot keep to it."""
+    bounds = ArgumentConditions(min=-0.1, max=1_000_001)
+    assert described(bounds) == "a number, at least -0.1 and at most 1000001"
