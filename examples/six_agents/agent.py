@@ -19,13 +19,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from tasks import TASKS
+
 MAX_STEPS = 60
 MAX_TRIES = 6
-TASKS = {
-    "first-half": "What do the ledgers q1 and q2 add up to?",
-    "second-half": "What do the ledgers q3 and q4 add up to?",
-    "edges": "What do the ledgers q1 and q4 add up to?",
-}
 TOOLS = {
     "total": ("Add up one ledger, row by row.", {"ledger": {"type": "string"}}),
     "load": ("Hold a number of megabytes of ledger rows in memory, for speed.", {"megabytes": {"type": "integer"}}),

@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from agent import TASKS
+from tasks import TASKS
 
 
 def main() -> int:

@@ -28,8 +28,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
-from agent import TASKS  # noqa: E402
 from models import PACKAGES  # noqa: E402
+from tasks import TASKS  # noqa: E402
 
 FAILING = ("hoarding", "leaking", "stuttering", "shopping", "quitting", "guessing")
 TRIALS = 3
