@@ -31,6 +31,8 @@ JUDGED = (
     "context_budget_exhausted",
 )
 """Codes of the rules that constraints make; refusals for other reasons would be the same."""
+NEVER_JUDGED = frozenset({"route_refused", "unreadable_body"})
+"""Refused before any rule was asked, whatever the constraints are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def rejudge(
     passed: list[Change] = []
     dropped: dict[str, None] = {}
     for step, view in views_in_order(trajectory.steps):
+        if any(note.code in NEVER_JUDGED for note in view.verdicts):
+            continue
         now, offered_less = _judged(engine, trajectory, step, view)
         was = _was(step, view)
         known = {(change.code, change.subject) for change in was}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,9 +117,13 @@ def test_refusal_that_was_and_would_not_be_is_told() -> None:
     assert (same.refused, same.passed) == ((), ())
 
 
-def test_refusal_for_another_reason_stays_out_of_it() -> None:
-    note = VerdictNote("refuse", "route", "route_refused", "no", "files")
-    assert tried([asked(0, end="refused", status=400, verdicts=(note,))]).passed == ()
+@pytest.mark.parametrize("code", ["route_refused", "unreadable_body"])
+def test_what_was_refused_before_any_rule_was_asked_stays_out_of_it(code: str) -> None:
+    note = VerdictNote("refuse", "route", code, "no", "files")
+    lost = used(0, "", kind="web", tool=None, upstream="", host="", end="refused", status=400, verdicts=(note,))
+    unread = asked(1, end="refused", status=400, verdicts=(note,))
+    result = tried([lost, unread], spend_limit_usd=0)
+    assert (result.refused, result.passed) == ((), ())
 
 
 @given(
