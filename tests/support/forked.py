@@ -27,6 +27,10 @@ LOADED = (
     "ironcage.commands.serve",
     "ironcage.commands.tasks",
     "ironcage.commands.trajectories",
+    # what these load only when they need it, as the proxy door and scores do
+    "proxy.intercept.certificates",
+    "proxy.intercept.connection",
+    "scipy.special",
 )
 LARGEST_REQUEST = 1024 * 1024
 

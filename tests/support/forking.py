@@ -71,7 +71,9 @@ async def start(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], *, 
         for end in given:
             os.close(end)
     told = await _reader(reply)
-    process = Forked(int(await told.readline()), None if out is None else await _reader(out), await _reader(err))
+    pid = await told.readline()
+    assert pid, "the process that loads ironcage has ended; it says why on standard error"
+    process = Forked(int(pid), None if out is None else await _reader(out), await _reader(err))
     process.ends_with(told)
     return process
 
