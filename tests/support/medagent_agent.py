@@ -8,7 +8,7 @@ MEDAGENT_MODEL, OPENAI_BASE_URL, OPENAI_API_KEY, FHIR_BASE (the FHIR server; els
 reached through HTTPS_PROXY if that is set), FHIR_HTTP_BASE (the same without TLS, used by half of those if it is set).
 
 Every ninth task is asked for with the official `openai` client, the others with sockets. The test starts 175 of these,
-so that what an agent imports is most of what it costs: 25 ms for most, 60 ms for those that go through a proxy, 450 ms
+so that what an agent imports is most of what it costs: 40 ms for most, 65 ms for those that go through a proxy, 370 ms
 with the official client. Which task uses which is the same for each model.
 
 Prints one line of JSON with the SHA-256 of each reply and observation (the path it walked, without a patient's data),
