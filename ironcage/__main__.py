@@ -26,8 +26,9 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except typer.TyperException as e:
-        message = getattr(e, "format_message", e.__str__)()
-        return _say(OperatorError(f"{message}", hint="add --help to see what there is"))
+        message: str = getattr(e, "format_message", e.__str__)()
+        message = message.replace(": Value error, ", ": ")  # a word of pydantic's, which tells nobody anything
+        return _say(OperatorError(message, hint="add --help to see what there is"))
     except IroncageError as e:
         return _say(e)
     except Exception:  # the last of three broad excepts: a bug of ours, shown whole

@@ -43,6 +43,12 @@ def test_unknown_command_and_unknown_option_are_operator_errors(cli: CommandLine
         assert done.out == ""
 
 
+def test_value_that_is_none_of_a_choice_is_said_with_those_that_are(cli: CommandLine) -> None:
+    done = cli("trajectories", "label", "t", "great")
+    assert done.code == OPERATOR
+    assert done.err.startswith("ironcage: Invalid value for 'outcome': 'great' is not one of 'passed'")
+
+
 def test_store_that_cannot_be_read_is_exit_code_3(cli: CommandLine) -> None:
     (cli.folder / "ironcage.db").write_bytes(b"this is no database at all" * 100)
     done = cli("trajectories", "list")
