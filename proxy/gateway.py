@@ -214,8 +214,7 @@ class Gateway:
         except ConnectionResetError:  # the client's socket; the exchange is told as if it had closed in order
             self._left(live)
         except Exception:  # one of three broad excepts: a bug of ours must not let anything through
-            log.exception("an exchange broke")
-            await self._perform_all(live, exchange.broken(self._at(live)))
+            await self._broke(live)
         finally:
             if live.upstream is not None:
                 live.upstream.close()
@@ -380,12 +379,20 @@ class Gateway:
     def _left(self, live: _Live) -> None:
         """The client is gone: what is to be written down goes on without it."""
         live.is_gone = True
-        # also what was asked for and not yet done when it left: an attempt is written down in any case
-        effects = live.exchange.receive(ClientLeft(self._at(live)))
-        if effects or live.undone:
-            session = live.destination.session or ""
-            self._under_way.begins(session)
-            task = asyncio.get_running_loop().create_task(self._perform_all(live, effects))
-            self._leftovers.add(task)
-            task.add_done_callback(self._leftovers.discard)
-            task.add_done_callback(lambda _: self._under_way.ends(session))
+        session = live.destination.session or ""
+        self._under_way.begins(session)
+        task = asyncio.get_running_loop().create_task(self._finished(live))
+        self._leftovers.add(task)
+        task.add_done_callback(self._leftovers.discard)
+        task.add_done_callback(lambda _: self._under_way.ends(session))
+
+    async def _finished(self, live: _Live) -> None:
+        try:
+            # also what was asked for and not yet done when it left: an attempt is written down in any case
+            await self._perform_all(live, live.exchange.receive(ClientLeft(self._at(live))))
+        except Exception:  # as above: it is written down as what it is, and its budgets settle
+            await self._broke(live)
+
+    async def _broke(self, live: _Live) -> None:
+        log.exception("an exchange broke")
+        await self._perform_all(live, live.exchange.broken(self._at(live)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.model_operation import ModelOperation
 from proxy.under_way import UnderWay
 from tests.support.gateway import serve
 from tests.support.gateway_client import Client
@@ -72,6 +73,25 @@ async def test_what_does_not_end_in_time_is_cut_and_written_down_as_cut_off(tmp_
         await client.__aexit__(None, None, None)
         held.may_end.set()
     assert [attempt.end for attempt in gw.attempts] == ["aborted"]
+
+
+async def test_a_bug_that_shows_when_the_client_has_gone_leaves_a_record_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ModelOperation, "recorded", broken)
+    held = Held()
+    async with Scripted(held) as model, asyncio.timeout(20):
+        async with serve(tmp_path, upstreams={"m": {"base_url": model.origin}}) as gw:
+            async with await Client.of(gw) as client:
+                await client.send("/s/s1/m/v1/chat/completions", ASK)
+                assert await client.head()
+            await gw.doors.gateway.quiet("s1")
+        held.may_end.set()
+    assert [(attempt.end, attempt.reply) for attempt in gw.attempts] == [("refused", ())]
+    assert [note.code for note in gw.attempts[0].verdicts] == ["policy_failed"]
 
 
 async def test_a_session_is_quiet_when_its_last_exchange_has_ended() -> None:
