@@ -114,15 +114,15 @@ def _row(step: Step, view: AttemptView) -> tuple[object, ...]:
     verdicts = "; ".join(f"{note.action} {note.code} {note.subject}".strip() for note in view.verdicts)
     return (
         step.index, step.kind, step.upstream, f"{view.number}  {view.id}", view.status, view.end,
-        round(view.total_s, 3), _what(view), verdicts or None,
+        round(view.total_s, 3), _what(step, view), verdicts or None,
     )  # fmt: skip
 
 
-def _what(view: AttemptView) -> str:
+def _what(step: Step, view: AttemptView) -> str:
     if view.tool is not None:
         return f"{view.tool.name} {view.tool.arguments[:Text]}"
     if view.answer is None:
-        return view.error or ""
+        return view.error or (f"{step.method} {step.path}"[:Text] if step.kind == "web" else "")
     calls = ", ".join(call.name for call in view.answer.calls)
     return f"calls {calls}" if calls else view.answer.text[:Text].replace("\n", " ")
 

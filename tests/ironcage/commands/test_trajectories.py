@@ -35,6 +35,11 @@ def test_list_is_newest_first_filtered_and_limited(recorded: CommandLine) -> Non
     assert table.err == ""
 
 
+def test_what_is_neither_model_nor_tool_is_shown_by_its_path(recorded: CommandLine) -> None:
+    recorded.record([tool_attempt(7, kind="web", tool=None, method="GET", path="/v1/models")])
+    assert "GET /v1/models" in recorded("trajectories", "show", "s-1").out
+
+
 def test_piped_table_is_not_cut(recorded: CommandLine) -> None:
     long = "t-" + "x" * 120
     recorded.record([model_attempt(5, id="long", trajectory="s-9", session="s-9", task=long)])
