@@ -16,6 +16,7 @@ from policies.engine import Engine
 from policies.memory_ledger import MemoryLedger
 from policies.settings import PolicySettings
 from policies.verdict import DropTools, Refuse, Verdict
+from proxy.wire.mcp import full_name
 from trajectory.ending import answered
 from trajectory.events import AttemptEnded, BytesMoved, CallProposed, End, ModelAsked, ToolAsked
 from trajectory.steps import views_in_order
@@ -129,6 +130,7 @@ def _asked(trajectory: Trajectory, step: Step, view: AttemptView) -> ModelAsked 
         digest=step.digest,
         body_bytes=view.request_bytes,
         arguments=tool.arguments if tool is not None else "",
+        aliases=(full_name(step.upstream, tool.name),) if tool is not None and step.wire == "mcp" else (),
     )
 
 

@@ -308,7 +308,7 @@ class McpOperation:
         return None, "client"
 
     def _aliases(self, tool: str) -> tuple[str, ...]:
-        return (f"mcp__{self.route.upstream}__{tool}",)
+        return (mcp.full_name(self.route.upstream, tool),)
 
     def _version(self) -> str:
         said = self._message.version if self._message is not None else ""

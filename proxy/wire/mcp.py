@@ -126,6 +126,11 @@ class _Call(msgspec.Struct):
 _call = msgspec.json.Decoder(_Call)
 
 
+def full_name(upstream: str, tool: str) -> str:
+    """How agents name a tool among those of several servers; an allowlist knows it by this and by its own name."""
+    return f"mcp__{upstream}__{tool}"
+
+
 def read_message(raw: bytes) -> Message:
     """Raises FormatError where two readers could take the message for different things."""
     value = read_value(raw)

@@ -51,6 +51,12 @@ def test_tool_that_would_not_be_allowed_is_refused_where_it_was_proposed_and_whe
     assert result.breaks_a_pass
 
 
+def test_tool_of_an_mcp_server_is_known_by_both_its_names() -> None:
+    read = used(0, "read", wire="mcp", upstream="files")
+    assert tried([read], allowed_tools=["mcp__files__*"]).refused == ()
+    assert codes(tried([read], allowed_tools=["mcp__web__*"])) == [(0, "tool_not_allowed", "read")]
+
+
 def test_calls_are_judged_by_the_arguments_that_were_recorded() -> None:
     rules = {"tools": {"arguments": {"pay": {"amount": {"max": 5}}}}}
     calls = tuple(ToolCall(f"c{n}", "pay", f'{{"amount":{n}}}') for n in (5, 6))
