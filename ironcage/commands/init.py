@@ -45,4 +45,5 @@ def init(
     typer.echo(f"wrote {file} (upstreams: {names})")
     typer.echo(f"wrote {constraints}" if is_new else f"kept {constraints}")
     option = "" if context.obj is None else f" -c {file}"
-    typer.echo(f"\nnext:\n  ironcage{option} serve\n  ironcage{option} run -- python my_agent.py")
+    first = "" if upstreams else f"  name the models and tools of your agent in {file}\n"
+    typer.echo(f"\nnext:\n{first}  ironcage{option} serve\n  ironcage{option} run -- python my_agent.py")

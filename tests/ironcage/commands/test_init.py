@@ -38,6 +38,10 @@ def test_second_init_changes_nothing_without_force(fresh: CommandLine) -> None:
     assert fresh.file.read_text(encoding="utf-8") == "listen: 127.0.0.1:1\n"
 
 
+def test_where_no_provider_was_found_naming_one_comes_first(fresh: CommandLine) -> None:
+    assert f"next:\n  name the models and tools of your agent in {fresh.file}\n" in fresh("init").out
+
+
 def test_force_replaces_the_configuration_and_never_the_constraints(fresh: CommandLine) -> None:
     constraints = fresh.folder / "constraints.json"
     constraints.write_text('{"constraints": {"max_retries": 1}}', encoding="utf-8")
