@@ -150,8 +150,8 @@ class Router:
         else:
             return _refused(
                 f"{method} {rest[:100]} is not a route of a model API that can be judged; "
-                "POST to …/chat/completions, …/responses, …/messages, …:generateContent and …/interactions is, GET "
-                'of …/models, and what the upstream\'s "allow_paths" lists',
+                "POST to …/chat/completions, …/responses, …/messages, …:generateContent, …/interactions and Ollama's "
+                '/api/chat and /api/generate is, GET of …/models, and what the upstream\'s "allow_paths" lists',
                 name,
             )
         return route, _origin(upstream)
